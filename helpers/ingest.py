@@ -1,0 +1,342 @@
+"""A folder in, rows stored, a report out.
+
+A row is one picture: `id` from the file's content, `image_path` relative to the folder, `vector`, `extractor`, and
+the folder's metadata columns.
+"""
+
+import hashlib
+import itertools
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from helpers.connect import COLLECTION
+from helpers.features import FeatureExtractor
+from helpers.images import DATA, ImageError, ImageFolder, load_folder
+from helpers.memora import InvalidRequestError, Memora
+from helpers.memora.models import Collection, ElementTypeParams, Field, Index, IndexConfig, Schema
+
+MAX_PATH = 256  # bytes of image_path
+MAX_TEXT = 256  # bytes of a metadata column
+MEMORA_TYPES = {str: "VarChar", int: "Int64", float: "Double"}
+
+
+@dataclass
+class IngestReport:
+    """What an ingest did.
+
+    Parameters
+    ----------
+    collection : str
+        Where to.
+    added, already_there, updated, removed : int
+        Rows: new, untouched, with changed metadata, and deleted because their files are gone.
+    moved : list of (old path, new path)
+        Files that were known under another path; their vectors were kept.
+    missing : list of str
+        Paths of rows whose files are gone; `remove_missing=True` deletes them.
+    duplicates : list of (path, path it is identical to)
+        Files whose content is in the folder twice; one row stands for both.
+    refused : list of (path, reason)
+        Files that are no usable pictures.
+    """
+
+    collection: str
+    added: int = 0
+    already_there: int = 0
+    updated: int = 0
+    removed: int = 0
+    moved: list[tuple[str, str]] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    duplicates: list[tuple[str, str]] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        counts = {
+            "added": self.added,
+            "already there": self.already_there,
+            "moved": len(self.moved),
+            "updated": self.updated,
+            "removed": self.removed,
+            "missing": len(self.missing),
+            "identical to another": len(self.duplicates),
+            "refused": len(self.refused),
+        }
+        always = ("added", "already there", "refused")
+        lines = [f"{self.collection}: " + ", ".join(f"{n} {what}" for what, n in counts.items() if n or what in always)]
+        lines += [f"  refused {path}: {reason}" for path, reason in self.refused]
+        lines += [f"  {path} is identical to {same}" for path, same in self.duplicates]
+        lines += [f"  {old} is now {new}" for old, new in self.moved]
+        return "\n".join(lines)
+
+
+def content_id(path: Path) -> int:
+    """Return 53 bits of the SHA-256 of a file: the same picture has the same id everywhere.
+
+    53 bits, because JavaScript keeps integers exactly up to there; among a million pictures the chance that any two
+    share an id is about 1 in 18,000 (n^2 / 2^54).
+    """
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+    return int.from_bytes(digest[:8], "big") >> 11
+
+
+def image_collection(name: str, dim: int, columns: dict[str, type]) -> Collection:
+    """Describe a collection of pictures: what notebook 01 writes out, for any extractor and any metadata.
+
+    Parameters
+    ----------
+    name : str
+        The collection's name.
+    dim : int
+        The extractor's `dim`.
+    columns : dict of str to type
+        Metadata columns: str, int or float.
+    """
+    text = ElementTypeParams(max_length=MAX_TEXT)
+    fields = [
+        Field("id", "Int64", is_primary=True),
+        Field("image_path", "VarChar", element_type_params=ElementTypeParams(max_length=MAX_PATH)),
+        Field("vector", "FloatVector", element_type_params=ElementTypeParams(dim=dim)),
+        Field("extractor", "VarChar", element_type_params=text),
+    ]
+    for column, kind in columns.items():
+        fields.append(Field(column, MEMORA_TYPES[kind], element_type_params=text if kind is str else None))
+    exact = Index("COSINE", "vector", "vector_index", IndexConfig("FLAT"))
+    return Collection(name, schema=Schema(fields), indexes=[exact])
+
+
+def ensure_collection(client: Memora, collection: Collection) -> None:
+    """Create a collection where it is missing; where it is there, check that it fits.
+
+    Raises
+    ------
+    InvalidRequestError
+        A collection of this name has other fields, or vectors of another length.
+    """
+    name = collection.collection_name
+    if not client.collections.has(collection_name=name)["data"]["has"]:
+        client.collections.create(collection=collection)
+        print(f"Created the collection {name!r}")
+        return
+    present = {f["name"]: f for f in client.collections.describe(collection_name=name)["data"]["fields"]}
+    wanted = {f.field_name: f for f in (collection.schema.fields if collection.schema else [])}
+    there, here = (next(_dims(fields), None) for fields in (present.values(), wanted.values()))
+    if there != here:
+        raise InvalidRequestError(
+            f"The collection {name!r} stores vectors of {there} numbers; this extractor gives {here}. Load the "
+            f"extractor it was made with, or use another collection name, or start over (README, 'Starting over')."
+        )
+    if absent := wanted.keys() - present.keys():
+        raise InvalidRequestError(
+            f"The collection {name!r} has no fields {', '.join(sorted(absent))}, which metadata.csv has; it has "
+            f"{', '.join(present)}. Use another collection name for this folder."
+        )
+    if extra := present.keys() - wanted.keys():
+        raise InvalidRequestError(
+            f"The collection {name!r} wants the fields {', '.join(sorted(extra))}, which this folder's pictures do not "
+            "have (they come from a metadata.csv). Use another collection name for this folder."
+        )
+
+
+def _dims(fields: Any) -> Iterator[int]:
+    for one in fields:
+        if isinstance(one, Field):
+            if one.element_type_params and one.element_type_params.dim:
+                yield one.element_type_params.dim
+        else:
+            yield from (int(p["value"]) for p in one["params"] if p["key"] == "dim")
+
+
+def ingest(
+    client: Memora,
+    folder: ImageFolder | str | os.PathLike = DATA,
+    *,
+    extractor: FeatureExtractor,
+    collection: str = COLLECTION,
+    batch_size: int = 64,
+    remove_missing: bool = False,
+) -> IngestReport:
+    """Bring a collection in line with a folder of pictures.
+
+    Running it again adds nothing; after a crash, or a Ctrl-C, it goes on where it was.
+
+    Parameters
+    ----------
+    client : Memora
+        Where to.
+    folder : ImageFolder or path
+        The pictures, listed by `load_folder` where a path is given.
+    extractor : FeatureExtractor
+        Makes the vectors; a collection holds the vectors of one extractor.
+    collection : str
+        Its name; it is created where it is missing.
+    batch_size : int
+        Pictures that are embedded and stored at once: what a crash costs at most.
+    remove_missing : bool
+        Whether rows whose files are gone are deleted.
+
+    Returns
+    -------
+    IngestReport
+        What was done.
+
+    Raises
+    ------
+    InvalidRequestError
+        The collection does not fit the extractor or the folder.
+    FileNotFoundError
+        There is no picture in the folder.
+    """
+    if not isinstance(folder, ImageFolder):
+        folder = load_folder(folder)
+    if not folder.paths:
+        raise FileNotFoundError(f"There is no picture in {folder.root}: JPEG, PNG, WebP, BMP, TIFF or GIF.")
+    ensure_collection(client, image_collection(collection, extractor.dim, folder.columns))
+    report = IngestReport(collection)
+    stored = stored_rows(client, collection, ["image_path", "extractor", *folder.columns])
+    _refuse_other_extractor(stored, extractor, collection)
+    files = _by_content(folder, stored, report)
+
+    new = [(key, path) for key, path in files.items() if key not in stored]
+    changed = []
+    for key in files.keys() & stored.keys():
+        row = _row(folder, files[key], key, extractor)
+        if row.items() <= stored[key].items():
+            report.already_there += 1
+        else:
+            changed.append(row)
+    _update(client, collection, changed, stored, report)
+    with tqdm(total=len(new), unit=" images", desc="Ingest", file=sys.stdout, disable=not new) as bar:
+        for start in range(0, len(new), batch_size):
+            batch = new[start : start + batch_size]
+            rows = _embedded_rows(folder, batch, extractor, report)
+            if rows:
+                client.vectors.upsert(collection_name=collection, data=rows)  # upsert: a repeated batch adds nothing
+                report.added += len(rows)
+            bar.update(len(batch))
+    _remove(client, collection, files, stored, report, remove_missing)
+    client.collections.load(collection_name=collection)  # indexes that waited for rows are built now
+    return report
+
+
+def stored_rows(client: Memora, collection: str, fields: list[str]) -> dict[int, dict[str, Any]]:
+    """Return all rows of a picture collection by id, without their vectors.
+
+    Memora answers a query with a limited number of rows. Ids are hashes, so they lie evenly between 0 and 2^53:
+    equal slices of that range hold about equally many rows.
+    """
+    count = client.collections.get_stats(collection_name=collection)["data"]["rowCount"]
+    slices = 1 + count // 8_000
+    bounds = [i * 2**53 // slices for i in range(slices + 1)]
+    rows: dict[int, dict[str, Any]] = {}
+    for low, high in itertools.pairwise(bounds):
+        part = client.vectors.query(
+            collection_name=collection, filter=f"id >= {low} and id < {high}", output_fields=["id", *fields]
+        )
+        rows |= {row["id"]: row for row in part["data"]}
+    return rows
+
+
+def _refuse_other_extractor(stored: dict[int, dict[str, Any]], extractor: FeatureExtractor, collection: str) -> None:
+    others = {row["extractor"] for row in stored.values()} - {extractor.name}
+    if others:
+        raise InvalidRequestError(
+            f"The collection {collection!r} holds vectors made by {', '.join(sorted(others))}; vectors of "
+            f"{extractor.name} can't be compared with them. Use that extractor, or another collection name."
+        )
+
+
+def _by_content(folder: ImageFolder, stored: dict[int, dict[str, Any]], report: IngestReport) -> dict[int, str]:
+    """Return one path for each distinct content; note identical files and those that can't be read or named."""
+    files: dict[int, str] = {}
+    for path in folder.paths:
+        if len(path.encode()) > MAX_PATH:
+            report.refused.append((path, f"its path has more than {MAX_PATH} bytes: use shorter folder names"))
+            continue
+        try:
+            key = content_id(folder.root / path)
+        except OSError as error:
+            report.refused.append((path, f"can't be read ({error.strerror})"))
+            continue
+        if key not in files:
+            files[key] = path
+        elif stored.get(key, {}).get("image_path") == path:  # the row keeps its path
+            report.duplicates.append((files[key], path))
+            files[key] = path
+        else:
+            report.duplicates.append((path, files[key]))
+    return files
+
+
+def _row(folder: ImageFolder, path: str, key: int, extractor: FeatureExtractor) -> dict[str, Any]:
+    return {"id": key, "image_path": path, "extractor": extractor.name, **folder.metadata.get(path, {})}
+
+
+def _embedded_rows(
+    folder: ImageFolder, batch: list[tuple[int, str]], extractor: FeatureExtractor, report: IngestReport
+) -> list[dict[str, Any]]:
+    try:
+        vectors: list[np.ndarray | None] = list(extractor.embed(folder.root / path for _, path in batch))
+    except ImageError:  # one of them is no picture: find out which, and keep the others
+        vectors = [_embed_one(folder, path, extractor, report) for _, path in batch]
+    rows = []
+    for (key, path), vector in zip(batch, vectors, strict=True):
+        if vector is not None:
+            rows.append({**_row(folder, path, key, extractor), "vector": vector})
+    return rows
+
+
+def _embed_one(folder: ImageFolder, path: str, extractor: FeatureExtractor, report: IngestReport) -> np.ndarray | None:
+    try:
+        return extractor.embed([folder.root / path])[0]
+    except ImageError as error:
+        report.refused.append((path, error.reason))
+        return None
+
+
+def _update(
+    client: Memora,
+    collection: str,
+    changed: list[dict[str, Any]],
+    stored: dict[int, dict[str, Any]],
+    report: IngestReport,
+) -> None:
+    """Store new paths and metadata of known pictures, with the vectors they have."""
+    for start in range(0, len(changed), 1_000):
+        rows = {row["id"]: row for row in changed[start : start + 1_000]}
+        known = client.vectors.get(collection_name=collection, id=list(rows), output_fields=["vector"])["data"]
+        client.vectors.upsert(
+            collection_name=collection, data=[{**rows[row["id"]], "vector": row["vector"]} for row in known]
+        )
+    for row in changed:
+        old = stored[row["id"]]["image_path"]
+        if old == row["image_path"]:
+            report.updated += 1
+        else:
+            report.moved.append((old, row["image_path"]))
+    report.moved.sort()
+
+
+def _remove(
+    client: Memora,
+    collection: str,
+    files: dict[int, str],
+    stored: dict[int, dict[str, Any]],
+    report: IngestReport,
+    remove_missing: bool,
+) -> None:
+    unread = {path for path, _ in report.refused}  # a file that can't be read now is not gone
+    gone = {key: row["image_path"] for key, row in stored.items() if key not in files}
+    gone = {key: path for key, path in gone.items() if path not in unread}
+    if gone and remove_missing:
+        client.vectors.delete(collection_name=collection, filter=f"id in {sorted(gone)}")
+        report.removed = len(gone)
+    else:
+        report.missing = sorted(gone.values())

@@ -1,0 +1,161 @@
+"""One POST to Memora: JSON out and in, retries where they are safe, errors a learner can read."""
+
+import math
+from collections.abc import Generator
+from typing import Any
+
+import httpx
+import numpy as np
+import orjson
+import tenacity
+
+from helpers.memora import errors
+
+TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+ATTEMPTS = 4  # the first and three more, about 0.2 + 0.4 + 0.8 seconds apart
+
+
+class _ApiKey(httpx.Auth):
+    """Puts the key on each request as it leaves, so that no header that could be printed holds it before."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Api-Key"] = self._key
+        yield request
+
+    def hide(self, text: str) -> str:
+        return text.replace(self._key, "[the API key]")
+
+
+class Http:
+    """The connection pool behind a client.
+
+    Parameters
+    ----------
+    api_key, project_id, base_url : str
+        Where to go and as whom.
+    transport : httpx.BaseTransport, optional
+        Another way than the network: the local Memora is called in process through httpx.WSGITransport.
+    """
+
+    def __init__(self, api_key: str, project_id: str, base_url: str, transport: httpx.BaseTransport | None) -> None:
+        if not (api_key.isascii() and api_key.isprintable()):
+            raise errors.InvalidRequestError(
+                "The API key holds a space, line break or letter that no key has: copy it once more."
+            )
+        self._project_id = project_id
+        self._key = _ApiKey(api_key)
+        try:
+            self._client = httpx.Client(base_url=base_url, auth=self._key, timeout=TIMEOUT, transport=transport)
+        except httpx.InvalidURL as error:
+            raise errors.InvalidRequestError(f"{base_url!r} is no URL ({error}).") from None
+        if self._client.base_url.scheme not in ("http", "https"):
+            raise errors.InvalidRequestError(f"The base URL {base_url!r} must start with http:// or https://.")
+        self.base_url = base_url
+
+    def close(self) -> None:
+        """Close the pool."""
+        self._client.close()
+
+    def post(self, path: str, body: dict[str, Any], *, repeatable: bool) -> dict[str, Any]:
+        """Send one call and return the answer's JSON.
+
+        Parameters
+        ----------
+        path : str
+            `resource/verb`.
+        body : dict
+            The call's fields without the project.
+        repeatable : bool
+            Whether doing it twice does no harm (reads, upsert, delete): only then is it tried again.
+
+        Raises
+        ------
+        MemoraError
+            The subclass for what went wrong.
+        """
+        content = to_json({"project_id": self._project_id, **body})
+        if not repeatable:
+            return self._once(path, content)
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(errors.UnavailableError),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=tenacity.wait_exponential_jitter(initial=0.2, max=5, jitter=0.1),
+            reraise=True,
+        )
+        return retrying(self._once, path, content)
+
+    def _once(self, path: str, content: bytes) -> dict[str, Any]:
+        try:
+            response = self._client.post(path, content=content, headers={"Content-Type": "application/json"})
+        except httpx.TimeoutException:
+            raise errors.UnavailableError(f"Memora at {self.base_url} did not answer {path} in time.") from None
+        except httpx.TransportError as error:
+            reason = self._key.hide(str(error))
+            raise errors.UnavailableError(f"Memora at {self.base_url} could not be reached: {reason}.") from None
+        try:
+            answer = orjson.loads(response.content)
+        except orjson.JSONDecodeError:
+            answer = None
+        if response.is_success and isinstance(answer, dict):
+            return answer
+        if response.is_success or response.is_redirect:
+            message = f"{self.base_url} answered {path}, but not as Memora does: is the base URL right?"
+            raise errors.UnavailableError(message, response.status_code)
+        said = answer.get("message") if isinstance(answer, dict) else None
+        message = self._key.hide(str(said or f"{path} failed: {response.reason_phrase}"))
+        raise errors.from_status(response.status_code, message)
+
+
+def to_json(body: dict[str, Any]) -> bytes:
+    """Serialise a body; vectors may be lists, numpy arrays or torch tensors.
+
+    Raises
+    ------
+    InvalidRequestError
+        Something in it has no JSON form.
+    """
+    try:
+        return orjson.dumps(body, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
+    except orjson.JSONEncodeError as error:
+        raise errors.InvalidRequestError(f"This can't be sent as JSON: {error.__cause__ or error}.") from None
+
+
+def _plain(value: Any) -> Any:
+    """Give orjson what it can write: called for whatever it does not know."""
+    if hasattr(value, "detach"):  # a torch tensor, known by its method so that torch need not be imported
+        return np.ascontiguousarray(value.detach().cpu().float().numpy())
+    if isinstance(value, np.ndarray):  # not contiguous, or of a type orjson does not write
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} {str(value)[:60]!r}")
+
+
+def refuse_non_finite(vector: Any, where: str) -> None:
+    """Refuse NaN and infinity, which JSON would silently turn into null.
+
+    Parameters
+    ----------
+    vector : array_like
+        Any value of a row; only sequences of floats, arrays and tensors are looked at.
+    where : str
+        What to call it in the message.
+
+    Raises
+    ------
+    InvalidRequestError
+        A number is not finite.
+    """
+    if hasattr(vector, "detach"):
+        vector = vector.detach().cpu().float().numpy()
+    if isinstance(vector, np.ndarray) and vector.dtype.kind == "f":
+        finite = bool(np.isfinite(vector).all())
+    elif isinstance(vector, list | tuple):
+        finite = all(math.isfinite(x) for x in vector if isinstance(x, float))
+    else:
+        finite = not isinstance(vector, float) or math.isfinite(vector)
+    if not finite:
+        raise errors.InvalidRequestError(
+            f"{where} holds NaN or infinity: nothing can be compared with it. Look at the step that made it."
+        )

@@ -1,0 +1,150 @@
+"""Pictures of queries, hits and similarities; each prints a line that says the same in words."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from helpers.images import DATA, Source, open_image
+from helpers.search import Hit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+THUMB = 160  # pixels of a thumbnail's side
+RIGHT, WRONG, UNKNOWN = ("#1a7f37", "✓"), ("#cf222e", "✗"), ("#57606a", "")  # color and sign: not by color alone
+
+
+def _mark(hit: Hit, category: str | None) -> tuple[str, str]:
+    if not category or not hit.category:
+        return UNKNOWN
+    return RIGHT if hit.category == category else WRONG
+
+
+def _thumbnail(source: Source) -> np.ndarray:
+    image = open_image(source, THUMB)
+    image.thumbnail((THUMB, THUMB))
+    square = np.full((THUMB, THUMB, 3), 255, np.uint8)
+    top, left = (THUMB - image.height) // 2, (THUMB - image.width) // 2
+    square[top : top + image.height, left : left + image.width] = np.asarray(image)
+    return square
+
+
+def show_hits(query: Source, hits: Sequence[Hit], *, category: str | None = None, root: Path = DATA) -> "Figure":
+    """Draw a query and its hits side by side, with distances and, where known, right and wrong marked.
+
+    Parameters
+    ----------
+    query : path, URL, bytes, PIL image or array
+        The picture that was searched for.
+    hits : sequence of Hit
+        What was found.
+    category : str, optional
+        The query's category; a hit of the same one is right.
+    root : Path
+        The folder that was ingested.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        As the last line of a cell it is shown.
+    """
+    import matplotlib.pyplot as plt
+
+    columns = len(hits) + 1
+    figure, axes = plt.subplots(1, columns, figsize=(1.75 * columns, 2.3), squeeze=False, layout="constrained")
+    axes[0, 0].imshow(_thumbnail(query))
+    axes[0, 0].set_title(f"query\n{category or ''}", fontsize=9)
+    for axis, hit in zip(axes[0, 1:], hits, strict=True):
+        color, sign = _mark(hit, category)
+        axis.imshow(_thumbnail(hit.file(root)))
+        axis.set_title(f"{hit.distance:.3f} {sign}\n{hit.category or hit.path[-24:]}", fontsize=9, color=color)
+    for axis in axes[0]:
+        axis.set_xticks([])
+        axis.set_yticks([])
+    plt.close(figure)  # the cell shows it once, as its value
+    print(summary(hits, category))
+    return figure
+
+
+def summary(hits: Sequence[Hit], category: str | None = None) -> str:
+    """Say in one line what a picture of hits shows."""
+    if not hits:
+        return "No picture was found."
+    found = ", ".join(f"{hit.category or hit.path} {hit.distance:.2f}" for hit in hits)
+    if not category:
+        return f"{len(hits)} hits: {found}"
+    right = sum(hit.category == category for hit in hits)
+    return f"{category}: {right} of {len(hits)} hits are right: {found}"
+
+
+def show_many(
+    queries: Sequence[tuple[Source, str]], hits: Sequence[Sequence[Hit]], *, root: Path = DATA, blocks: int = 4
+) -> "Figure":
+    """Draw many queries with their hits in one picture, `blocks` side by side.
+
+    Parameters
+    ----------
+    queries : sequence of (picture, category)
+        What was searched for; the category may be empty.
+    hits : sequence of sequences of Hit
+        What was found for each, at least one hit in all.
+    root : Path
+        The folder that was ingested.
+    blocks : int
+        How many queries stand side by side.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.patches import Rectangle
+
+    widest = max(len(found) for found in hits) + 1.4  # the gap behind the query and between blocks
+    rows = -(-len(queries) // blocks)
+    figure, axis = plt.subplots(figsize=(0.85 * widest * blocks, 1.05 * rows), dpi=110, layout="constrained")
+    for number, ((query, category), found) in enumerate(zip(queries, hits, strict=True)):
+        left, top = (number // rows) * widest, -(number % rows) * 1.22
+        axis.imshow(_thumbnail(query), extent=(left, left + 1, top - 1, top))
+        axis.text(left, top + 0.03, category, fontsize=6.5, va="bottom", weight="bold")
+        for column, hit in enumerate(found, start=1):
+            x = left + column + 0.1
+            color, sign = _mark(hit, category)
+            axis.imshow(_thumbnail(hit.file(root)), extent=(x, x + 1, top - 1, top))
+            axis.add_patch(Rectangle((x + 0.01, top - 0.99), 0.98, 0.98, fill=False, edgecolor=color, linewidth=1.4))
+            axis.text(x, top + 0.03, f"{hit.distance:.2f} {sign}", fontsize=6.5, va="bottom", color=color)
+    axis.set_xlim(-0.1, widest * blocks)
+    axis.set_ylim(-1.22 * rows + 0.2, 0.35)
+    axis.set_aspect("equal")
+    axis.axis("off")
+    plt.close(figure)
+    known = [(hit, category) for (_, category), found in zip(queries, hits, strict=True) for hit in found if category]
+    right = sum(hit.category == category for hit, category in known)
+    print(f"{len(queries)} queries; {right} of {len(known)} hits have the query's category")
+    return figure
+
+
+def show_similarities(vectors: np.ndarray, labels: Sequence[str]) -> "Figure":
+    """Draw the cosine similarity of every pair as a heat map, grouped by label.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray, shape (n, dim)
+        Unit vectors, those of one label next to each other.
+    labels : sequence of str, length n
+        What each is.
+    """
+    import matplotlib.pyplot as plt
+
+    similarity = vectors @ vectors.T
+    same = np.equal.outer(np.array(labels), np.array(labels))
+    others = ~np.eye(len(labels), dtype=bool)
+    figure, axis = plt.subplots(figsize=(5.2, 4.4), layout="constrained")
+    shown = axis.imshow(similarity, cmap="viridis", vmin=0, vmax=1)
+    names = list(dict.fromkeys(labels))
+    middles = [np.mean([i for i, label in enumerate(labels) if label == name]) for name in names]
+    axis.set_xticks(middles, names, rotation=60, ha="right", fontsize=8)
+    axis.set_yticks(middles, names, fontsize=8)
+    figure.colorbar(shown, label="cosine similarity")
+    plt.close(figure)
+    inside, between = similarity[same & others].mean(), similarity[~same].mean()
+    print(f"{len(labels)} pictures: similarity {inside:.2f} on average within a group, {between:.2f} between groups")
+    return figure
