@@ -1,0 +1,19 @@
+"""The surroundings in which tests and `make notebooks` run: a Memora of their own, the same network everywhere."""
+
+from pathlib import Path
+
+HOSTED = ("MEMORA_API_KEY", "MEMORA_PROJECT_ID", "MEMORA_URL")
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Return the environment variables of a clean state under `home`.
+
+    The user's data, hosted Memora, `.env` and downloaded weights are out of reach: empty variables win over `.env`.
+    """
+    return dict.fromkeys(HOSTED, "") | {
+        "MEMORA_HOME": str(home / "memora"),
+        "MEMORA_EXTRACTOR": "efficientnet-lite0",
+        "HF_HOME": str(home / "hub"),
+        "HF_HUB_OFFLINE": "0",
+        "MPLCONFIGDIR": str(home / "matplotlib"),
+    }

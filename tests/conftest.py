@@ -1,0 +1,39 @@
+"""What tests share: a fresh local Memora, the real extractor, and the kit's collection, ingested once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.connect import local_client
+from helpers.features import EfficientNetExtractor
+from helpers.images import DATA, load_folder
+from helpers.ingest import ingest
+from helpers.memora import Memora
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[Memora]:
+    """Return a client of a new, empty local Memora; its folder has a space and a non-ASCII letter in its path."""
+    with local_client(tmp_path / "mémora home") as client:
+        yield client
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def extractor() -> EfficientNetExtractor:
+    return EfficientNetExtractor()
+
+
+@pytest.fixture(scope="session")
+def kit(tmp_path_factory: pytest.TempPathFactory, extractor: EfficientNetExtractor) -> Iterator[Memora]:
+    """Return a client of a local Memora that holds the kit's collection. Tests must not change it."""
+    with local_client(tmp_path_factory.mktemp("kit")) as client:
+        report = ingest(client, load_folder(DATA), extractor=extractor)
+        assert report.added == 392
+        yield client
