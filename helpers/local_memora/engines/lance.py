@@ -105,8 +105,12 @@ class LanceEngine:
         if kind == "FLAT":
             search = search.bypass_vector_index()
         elif kind == "IVF_FLAT":
-            # No upper bound: where a filter leaves too few hits in those lists, further lists are looked at.
-            search = search.minimum_nprobes(params.nprobe or DEFAULT_NPROBE).maximum_nprobes(0)
+            # As many lists as asked for, no more, as in Milvus; where none are asked for, at least the default, and
+            # more (0: no upper bound) where a filter leaves too few hits in those.
+            if params.nprobe:
+                search = search.nprobes(params.nprobe)
+            else:
+                search = search.minimum_nprobes(DEFAULT_NPROBE).maximum_nprobes(0)
         else:
             search = search.ef(params.ef or max(DEFAULT_EF, 2 * request.limit))
         low, high = _lance_range(request)
