@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data"  # the kit's own pictures
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # MPO: what some cameras call their JPEGs
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # Pillow opens MPO, which some cameras write, as JPEG
 MAX_PIXELS = 120_000_000  # a 108-megapixel telephone passes; a decompression bomb does not
 MAX_URL_BYTES = 20 * 1024 * 1024
 URL_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
