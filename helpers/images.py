@@ -1,27 +1,42 @@
 """Files -> safe RGB pictures, and what is known about them. The only place that opens picture files."""
 
-import contextlib
 import csv
 import io
 import os
+import re
 import struct
-import warnings
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 import httpx
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data"  # the kit's own pictures
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # Pillow opens MPO, which some cameras write, as JPEG
 MAX_PIXELS = 120_000_000  # a 108-megapixel telephone passes; a decompression bomb does not
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own warning comes no earlier than our refusal
 MAX_URL_BYTES = 20 * 1024 * 1024
+MAX_URL_SECONDS = 30.0  # for the whole picture; a server that sends a byte now and then never times out otherwise
 URL_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
+WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?")
+# How a picture was turned when it was stored (EXIF's orientation), and what turns it back.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 Source: TypeAlias = str | os.PathLike | bytes | Image.Image | np.ndarray
 
@@ -75,7 +90,7 @@ class ImageFolder:
 def list_images(folder: Path) -> list[str]:
     """List the pictures of a folder and its sub-folders, by their suffixes.
 
-    Hidden files are left out, and so is what a link leads to outside the folder.
+    Hidden files are left out, and so are links that lead outside the folder or nowhere, and what is no file.
 
     Returns
     -------
@@ -86,21 +101,27 @@ def list_images(folder: Path) -> list[str]:
     ------
     NotADirectoryError
         `folder` is no folder.
+    OSError
+        A sub-folder can't be read: without it, its pictures would be taken for deleted ones.
     """
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is no folder: pass the folder that holds the pictures.")
     real_root = folder.resolve()
     found = []
-    for parent, folders, files in os.walk(folder):  # does not follow links to folders
+    for parent, folders, files in os.walk(folder, onerror=_raise):  # does not follow links to folders
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
             path = Path(parent, name)
-            if path.suffix.lower() not in SUFFIXES or name.startswith("."):
+            if path.suffix.lower() not in SUFFIXES or name.startswith(".") or not path.is_file():
                 continue
             if path.is_symlink() and not path.resolve().is_relative_to(real_root):
                 continue
             found.append(path.relative_to(folder).as_posix())
     return sorted(found)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def load_folder(root: str | os.PathLike = DATA, part: str = "images") -> ImageFolder:
@@ -139,27 +160,32 @@ def load_folder(root: str | os.PathLike = DATA, part: str = "images") -> ImageFo
 
 def read_metadata(table: Path) -> dict[str, dict[str, str | int | float]]:
     """Read a metadata.csv: file to its other columns; a column of whole numbers becomes int, of numbers float."""
-    with table.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines)
-        if "file" not in (reader.fieldnames or []):
-            raise MetadataError(f"{table.name} needs a column named 'file'; it has: {reader.fieldnames}")
-        rows = list(reader)
-    for number, row in enumerate(rows, start=2):
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.DictReader(lines)
+            rows = [(reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise MetadataError(f"{table.name} is no CSV file in UTF-8 ({error}): save it as such") from None
+    if "file" not in (reader.fieldnames or []):
+        raise MetadataError(f"{table.name} needs a column named 'file'; it has: {reader.fieldnames}")
+    metadata = {}
+    for line, row in rows:
         if None in row or None in row.values():
-            raise MetadataError(f"{table.name}, line {number}: not as many values as there are columns")
+            raise MetadataError(f"{table.name}, line {line}: not as many values as there are columns")
+        file = row.pop("file")
+        if file in metadata:
+            raise MetadataError(f"{table.name}, line {line}: a second row for {file}")
+        metadata[file] = row
     names = [name for name in (reader.fieldnames or []) if name != "file"]
-    convert = {name: _type_of([row[name] for row in rows]) for name in names}
-    return {row["file"]: {name: convert[name](row[name]) for name in names} for row in rows}
+    convert = {name: _type_of([row[name] for row in metadata.values()]) for name in names}
+    return {file: {name: convert[name](row[name]) for name in names} for file, row in metadata.items()}
 
 
 def _type_of(values: Iterable[str]) -> type[str] | type[int] | type[float]:
-    for kind in (int, float):
-        try:
-            for value in values:
-                kind(value)
-        except ValueError:
-            continue
-        return kind
+    # Only what reads as a number to a person: "007", "1_000" and "nan" stay text.
+    for kind, form in ((int, WHOLE_NUMBER), (float, NUMBER)):
+        if all(form.fullmatch(value) for value in values):
+            return kind
     return str
 
 
@@ -192,65 +218,88 @@ def open_image(source: Source, min_side: int | None = None) -> Image.Image:
         It is no picture, is cut off, is too large, or can't be fetched.
     """
     if isinstance(source, Image.Image):
-        return _to_rgb(source)
+        with _refusals(f"{source.width} x {source.height} picture of mode {source.mode}"):
+            source.load()
+            return _to_rgb(source)
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, bytes | bytearray | memoryview):
         return _decode(io.BytesIO(source), f"{len(source):,} bytes", min_side)
     text = os.fspath(source)
-    if text.startswith(("http://", "https://")):
+    scheme, _, rest = text.partition("://")
+    if rest and isinstance(source, str):
+        if scheme.lower() not in ("http", "https"):
+            raise ImageError(text, "only http:// and https:// addresses are fetched")
         return _decode(io.BytesIO(_fetch(text)), text, min_side)
-    path = Path(text).expanduser()
+    path = Path(text).expanduser() if text.startswith("~/") else Path(text)
     try:
-        with path.open("rb") as file:
-            return _decode(file, path.name, min_side)
-    except OSError as error:
-        raise ImageError(str(path), f"can't be read ({error.strerror or error})") from None
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise OSError("it is a pipe or a device")  # reading it might never end
+        file = path.open("rb")
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in its name
+        raise ImageError(str(path), f"can't be read ({getattr(error, 'strerror', None) or error})") from None
+    with file:
+        return _decode(file, path.name, min_side)
 
 
-def _decode(file: io.BufferedIOBase, name: str, min_side: int | None) -> Image.Image:
+@contextmanager
+def _refusals(name: str) -> Iterator[None]:
+    """Say what Pillow's decoders raise as an ImageError that names the picture."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is checked below
-            with Image.open(file, formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    size = f"{image.width} x {image.height}"
-                    raise ImageError(name, f"{size} pixels are more than {MAX_PIXELS:,}: make it smaller first")
-                if min_side:
-                    image.draft(None, (2 * min_side, 2 * min_side))  # only JPEG; never below this size
-                image.load()
-                return _to_rgb(image)
+        yield
     except ImageError:
         raise
     except Image.UnidentifiedImageError:
         raise ImageError(name, "no JPEG, PNG, WebP, BMP, TIFF or GIF, whatever its name says") from None
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(name, f"more than {MAX_PIXELS:,} pixels: make it smaller first") from None
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, MemoryError) as error:
-        # What Pillow's decoders raise on damaged files: https://pillow.readthedocs.io/en/stable/handbook/security.html
+        # What damaged files raise: https://pillow.readthedocs.io/en/stable/handbook/security.html
         raise ImageError(name, f"damaged or cut off ({error})") from None
 
 
+def _decode(file: io.BufferedIOBase, name: str, min_side: int | None) -> Image.Image:
+    with _refusals(name), Image.open(file, formats=FORMATS) as image:
+        if image.width * image.height > MAX_PIXELS:
+            size = f"{image.width} x {image.height}"
+            raise ImageError(name, f"{size} pixels are more than {MAX_PIXELS:,}: make it smaller first")
+        if min_side:
+            image.draft(None, (2 * min_side, 2 * min_side))  # only JPEG; never below this size
+        image.load()
+        return _to_rgb(image)
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
-    # Where the EXIF tags are damaged, the picture need not be: it stays as it was stored.
-    with contextlib.suppress(SyntaxError, ValueError, struct.error, KeyError, TypeError, OSError):
-        image = ImageOps.exif_transpose(image)
+    if not (image.width and image.height):
+        raise ValueError("it has no pixels")
+    image = _upright(image)
     if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
         return _from_deep_grey(image)
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+    if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")
     return image.convert("RGB")
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    # ImageOps.exif_transpose would rewrite all tags, and fail where another one is damaged.
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # the tags are damaged: the picture need not be, and stays as it was stored
+        return image
+    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
+
+
 def _from_deep_grey(image: Image.Image) -> Image.Image:
     """Scale 16-bit greys to 8 bits (Pillow's own convert clips them to white); wider ones by their own range."""
     grey = np.asarray(image).astype(np.float64)
-    low, high = (0.0, 65535.0) if image.mode != "F" else (grey.min(), grey.max())
-    if grey.max() > high or grey.min() < low:
-        low, high = grey.min(), grey.max()
-    scaled = (grey - low) / max(high - low, 1e-9) * 255
+    finite = grey[np.isfinite(grey)]
+    if image.mode in ("I", "F") and finite.size:
+        low, high = finite.min(), finite.max()
+    else:
+        low, high = 0.0, 65535.0
+    scaled = (np.nan_to_num(grey, nan=low, posinf=high, neginf=low) - low) / max(high - low, 1e-9) * 255
     return Image.fromarray(scaled.round().astype(np.uint8)).convert("RGB")
 
 
@@ -259,11 +308,13 @@ def _from_array(array: np.ndarray) -> Image.Image:
         raise ImageError(
             f"array {array.shape} of {array.dtype}", "a picture is (height, width) or (height, width, 3), uint8 0..255"
         )
-    return _to_rgb(Image.fromarray(array))
+    with _refusals(f"array {array.shape}"):
+        return _to_rgb(Image.fromarray(array))
 
 
 def _fetch(url: str) -> bytes:
-    """Fetch a picture's bytes, at most MAX_URL_BYTES of them and for at most the time-outs."""
+    """Fetch a picture's bytes: at most MAX_URL_BYTES of them, for at most about MAX_URL_SECONDS."""
+    end = time.monotonic() + MAX_URL_SECONDS
     try:
         with httpx.stream("GET", url, timeout=URL_TIMEOUT, follow_redirects=True) as response:
             response.raise_for_status()
@@ -272,8 +323,10 @@ def _fetch(url: str) -> bytes:
                 content += chunk
                 if len(content) > MAX_URL_BYTES:
                     raise ImageError(url, f"larger than {MAX_URL_BYTES >> 20} MB: download and shrink it first")
+                if time.monotonic() > end:
+                    raise ImageError(url, f"not all there after {MAX_URL_SECONDS:.0f} s: download it first")
             return bytes(content)
     except httpx.HTTPStatusError as error:
         raise ImageError(url, f"the server answered {error.response.status_code}") from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: an impossible host name
         raise ImageError(url, f"can't be fetched ({error or type(error).__name__}); are you online?") from None
