@@ -163,11 +163,12 @@ def read_metadata(table: Path) -> dict[str, dict[str, str | int | float]]:
     try:
         with table.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.DictReader(lines)
+            columns = reader.fieldnames or []
             rows = [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise MetadataError(f"{table.name} is no CSV file in UTF-8 ({error}): save it as such") from None
-    if "file" not in (reader.fieldnames or []):
-        raise MetadataError(f"{table.name} needs a column named 'file'; it has: {reader.fieldnames}")
+    if "file" not in columns:
+        raise MetadataError(f"{table.name} needs a column named 'file'; it has: {columns}")
     metadata = {}
     for line, row in rows:
         if None in row or None in row.values():
@@ -176,7 +177,7 @@ def read_metadata(table: Path) -> dict[str, dict[str, str | int | float]]:
         if file in metadata:
             raise MetadataError(f"{table.name}, line {line}: a second row for {file}")
         metadata[file] = row
-    names = [name for name in (reader.fieldnames or []) if name != "file"]
+    names = [name for name in columns if name != "file"]
     convert = {name: _type_of([row[name] for row in metadata.values()]) for name in names}
     return {file: {name: convert[name](row[name]) for name in names} for file, row in metadata.items()}
 
