@@ -1,6 +1,8 @@
 """The one place that decides which Memora a notebook talks to."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -34,7 +36,7 @@ def connect() -> Memora:
     """
     settings = {name: value for name in HOSTED if (value := setting(name))}
     if not settings:
-        print(f"Memora: the local one, data in {_readable(memora_home())}")
+        print(f"Memora: the local one, data {'where MEMORA_HOME says' if setting('MEMORA_HOME') else 'in .memora'}")
         return local_client(memora_home())
     if missing := [name for name in HOSTED if name not in settings]:
         raise InvalidRequestError(
@@ -77,9 +79,7 @@ def local_client(home: Path) -> Memora:
 
 def playground() -> Memora:
     """Return a client of a new, empty local Memora in a temporary folder: the place to try and to drop things."""
-    print("Memora: a playground, empty and gone tomorrow; your real collections are not in it")
-    return local_client(Path(tempfile.mkdtemp(prefix="memora-playground-")))
-
-
-def _readable(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
+    home = Path(tempfile.mkdtemp(prefix="memora-playground-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    print("Memora: a playground, empty, gone when this kernel stops; your real collections are not in it")
+    return local_client(home)

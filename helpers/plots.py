@@ -53,18 +53,92 @@ def show_hits(query: Source, hits: Sequence[Hit], *, category: str | None = None
     import matplotlib.pyplot as plt
 
     columns = len(hits) + 1
-    figure, axes = plt.subplots(1, columns, figsize=(1.75 * columns, 2.3), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(1, columns, figsize=(1.35 * columns, 1.85), squeeze=False, layout="constrained")
     axes[0, 0].imshow(_thumbnail(query))
-    axes[0, 0].set_title(f"query\n{category or ''}", fontsize=9)
+    axes[0, 0].set_title(f"query\n{category or ''}", fontsize=8)
     for axis, hit in zip(axes[0, 1:], hits, strict=True):
         color, sign = _mark(hit, category)
         axis.imshow(_thumbnail(hit.file(root)))
-        axis.set_title(f"{hit.distance:.3f} {sign}\n{hit.category or hit.path[-24:]}", fontsize=9, color=color)
+        axis.set_title(f"{hit.distance:.3f} {sign}\n{hit.category or hit.path[-24:]}", fontsize=8, color=color)
     for axis in axes[0]:
         axis.set_xticks([])
         axis.set_yticks([])
     plt.close(figure)  # the cell shows it once, as its value
     print(summary(hits, category))
+    return figure
+
+
+def show_images(pictures: Sequence[tuple[Source, str]], *, columns: int = 7) -> "Figure":
+    """Draw pictures in a grid, each under its title.
+
+    Parameters
+    ----------
+    pictures : sequence of (picture, title)
+        At least one.
+    columns : int
+        How many stand side by side.
+    """
+    import matplotlib.pyplot as plt
+
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    size = (1.15 * columns, 1.4 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, (picture, title) in zip(axes.flat, pictures, strict=False):
+        axis.imshow(_thumbnail(picture))
+        axis.set_title(title, fontsize=8)
+    plt.close(figure)
+    titles = ", ".join(dict.fromkeys(" ".join(title.split()) for _, title in pictures))
+    print(f"{len(pictures)} pictures: {titles}" if len(pictures) > 1 else f"A picture: {titles}")
+    return figure
+
+
+def show_lists(points: np.ndarray, query: np.ndarray, *, nlist: int, nprobe: int, k: int = 10) -> "Figure":
+    """Draw what an IVF index looks at for one query, on a plane.
+
+    The points are sorted into `nlist` lists by k-means (Lloyd's algorithm, 20 rounds, seed 0); a search looks into the
+    `nprobe` lists whose centers are nearest to the query, and nowhere else.
+
+    Parameters
+    ----------
+    points : numpy.ndarray, shape (n, 2)
+        The stored vectors.
+    query : numpy.ndarray, shape (2,)
+        The vector to search for.
+    nlist, nprobe, k : int
+        Lists in all, lists looked into, and neighbors wanted.
+    """
+    import matplotlib.pyplot as plt
+
+    centers = points[np.random.default_rng(0).choice(len(points), nlist, replace=False)]
+    for _ in range(20):
+        lists = ((points[:, None] - centers) ** 2).sum(2).argmin(1)
+        centers = np.array([points[lists == i].mean(0) if (lists == i).any() else centers[i] for i in range(nlist)])
+    probed = ((centers - query) ** 2).sum(1).argsort()[:nprobe]
+    seen = np.isin(lists, probed)
+    nearest = ((points - query) ** 2).sum(1).argsort()[:k]
+    found, lost = nearest[seen[nearest]], nearest[~seen[nearest]]
+
+    figure, axis = plt.subplots(figsize=(4.6, 4.2), layout="constrained")
+    axis.scatter(*points[~seen].T, s=9, color="#b6bec7", label="not looked at")
+    axis.scatter(*points[seen].T, s=14, color="#0969da", label="looked at")
+    axis.scatter(*points[found].T, s=70, facecolors="none", edgecolors="#1a7f37", label="nearest, found")
+    axis.scatter(*points[lost].T, s=70, marker="x", color="#cf222e", label="nearest, lost")
+    axis.scatter(*query, s=150, marker="*", color="black", label="query")
+    reach = 1.1 * np.sort(np.abs(points - query).max(1))[len(points) // 3]  # zoom in on the nearest third
+    axis.set_xlim(query[0] - reach, query[0] + reach)
+    axis.set_ylim(query[1] - reach, query[1] + reach)
+    axis.set_title(f"{nlist} lists, {nprobe} looked into (the part around the query)", fontsize=9)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.legend(fontsize=7, loc="upper left")
+    plt.close(figure)
+    print(
+        f"{nlist} lists, {nprobe} looked into: {seen.sum()} of {len(points)} points seen, "
+        f"{len(found)} of the {k} nearest found, {len(lost)} lost"
+    )
     return figure
 
 
@@ -80,7 +154,12 @@ def summary(hits: Sequence[Hit], category: str | None = None) -> str:
 
 
 def show_many(
-    queries: Sequence[tuple[Source, str]], hits: Sequence[Sequence[Hit]], *, root: Path = DATA, blocks: int = 4
+    queries: Sequence[tuple[Source, str]],
+    hits: Sequence[Sequence[Hit]],
+    *,
+    root: Path = DATA,
+    blocks: int = 4,
+    dpi: int = 110,
 ) -> "Figure":
     """Draw many queries with their hits in one picture, `blocks` side by side.
 
@@ -94,13 +173,15 @@ def show_many(
         The folder that was ingested.
     blocks : int
         How many queries stand side by side.
+    dpi : int
+        Pixels an inch: fewer make a smaller file.
     """
     import matplotlib.pyplot as plt
     from matplotlib.patches import Rectangle
 
     widest = max(len(found) for found in hits) + 1.4  # the gap behind the query and between blocks
     rows = -(-len(queries) // blocks)
-    figure, axis = plt.subplots(figsize=(0.85 * widest * blocks, 1.05 * rows), dpi=110, layout="constrained")
+    figure, axis = plt.subplots(figsize=(0.85 * widest * blocks, 1.05 * rows), dpi=dpi, layout="constrained")
     for number, ((query, category), found) in enumerate(zip(queries, hits, strict=True)):
         left, top = (number // rows) * widest, -(number % rows) * 1.22
         axis.imshow(_thumbnail(query), extent=(left, left + 1, top - 1, top))

@@ -12,8 +12,9 @@ def environment(home: Path) -> dict[str, str]:
     """
     return dict.fromkeys(HOSTED, "") | {
         "MEMORA_HOME": str(home / "memora"),
-        "MEMORA_EXTRACTOR": "efficientnet-lite0",
+        "MEMORA_EXTRACTOR": "",  # without DINOv2's weights in reach that is EfficientNet-Lite0
         "HF_HOME": str(home / "hub"),
+        "HF_HUB_CACHE": str(home / "hub" / "hub"),
         "HF_HUB_OFFLINE": "0",
         "MPLCONFIGDIR": str(home / "matplotlib"),
     }

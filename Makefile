@@ -1,0 +1,53 @@
+# One command sets everything up: each target first makes .venv and installs the pinned packages, once.
+# The plain commands behind the targets (for Windows, or after conda) are in README.md.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo lab test lint notebooks models lock clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | awk -F'|' '{printf "  %-16s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make .venv and install the pinned packages
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "This kit needs Python 3.11 or newer; '$(PYTHON)' is older. Try: make PYTHON=python3.12 setup"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' \
+		|| { echo "Python's venv is missing. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
+	@$(BIN)/jupyter labextension disable --level=sys_prefix "@jupyterlab/apputils-extension:announcements" >/dev/null 2>&1 || true
+	@touch $(STAMP)
+
+demo: $(STAMP) ## the main job: ingest our pictures, search them, draw the hits
+	$(BIN)/python -m helpers.demo
+
+lab: $(STAMP) ## open JupyterLab on the first notebook
+	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/01_create_a_collection.ipynb
+
+test: $(STAMP) ## run all tests: helpers, and every notebook
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+lint: $(STAMP) ## check style only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+notebooks: $(STAMP) ## execute the notebooks from a clean state and store their outputs
+	$(BIN)/python -m tests.execute_notebooks
+
+models: $(STAMP) ## fetch DINOv2 (88 MB) from the model hub
+	$(BIN)/python -c 'from helpers.features import load_extractor; load_extractor("dinov2-small")'
+
+lock: $(STAMP) ## renew constraints.txt after a change of pyproject.toml
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra test pyproject.toml --output-file constraints.txt
+
+clean: ## remove the local Memora's data (not your pictures) and what was drawn
+	rm -rf .memora demo.png

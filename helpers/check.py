@@ -1,0 +1,114 @@
+"""Exercises that answer back: each check prints "Right", or what to look at next, and never the solution."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from helpers.images import load_folder
+from helpers.memora import Memora, MemoraError
+from helpers.memora.models import Schema
+from helpers.search import Hit
+
+
+def museum_schema(schema: Schema | None) -> None:
+    """Notebook 01: a schema for a museum's 20,000 photos."""
+    if schema is None:
+        return _not_yet("replace None with a Schema([...]) of Fields, as above.")
+    fields = {field.field_name: field for field in schema.fields}
+    primary = [field for field in schema.fields if field.is_primary]
+    vectors = [field for field in schema.fields if field.data_type == "FloatVector"]
+    if len(primary) != 1:
+        return _not_yet(f"{len(primary)} fields are primary; exactly one tells the rows apart.")
+    if primary[0].data_type not in ("Int64", "VarChar"):
+        return _not_yet(f"a primary key is Int64 or VarChar, not {primary[0].data_type}.")
+    if not vectors:
+        return _not_yet("where do the vectors go? One field must be a FloatVector.")
+    params = vectors[0].element_type_params
+    if params is None or params.dim != 384:
+        return _not_yet(f"the vector field has dim {params.dim if params else None}; the model gives 384 numbers.")
+    for name, kinds in {"artist": ["VarChar"], "year": ["Int16", "Int32", "Int64"]}.items():
+        if name not in fields:
+            return _not_yet(f"the museum wants to filter on {name!r}: there is no such field.")
+        if fields[name].data_type not in kinds:
+            return _not_yet(f"{name!r} is a {fields[name].data_type}; what suits it is {' or '.join(kinds)}.")
+    artist = fields["artist"].element_type_params
+    if artist is None or not artist.max_length:
+        return _not_yet("a VarChar needs ElementTypeParams(max_length=...).")
+    print("Right: one key, a vector of 384 numbers, and two fields to filter on.")
+
+
+def mean_pooling(pool: Callable[[Any], Any]) -> None:
+    """Notebook 02: the mean of the patch tokens as one unit vector."""
+    import torch
+
+    hidden = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 257, 384)).astype(np.float32))
+    answer = pool(hidden)
+    if answer is None:
+        return _not_yet("the function returns nothing: it still ends in `...`, or misses its `return`.")
+    vector = np.asarray(answer, dtype=np.float32)
+    patches = hidden[0, 1:].mean(0).numpy()
+    everything = hidden[0].mean(0).numpy()
+    if vector.shape != (384,):
+        return _not_yet(f"the shape is {vector.shape}; one picture is (384,). Average over the tokens, axis 1.")
+    if _same_direction(vector, everything) and not _same_direction(vector, patches):
+        return _not_yet("the CLS token, number 0, is in your mean; the patch tokens begin at 1.")
+    if _same_direction(vector, hidden[0, 0].numpy()):
+        return _not_yet("that is the CLS token itself; this time the patch tokens are wanted, those from 1 on.")
+    if not _same_direction(vector, patches):
+        return _not_yet("the direction is another than that of the patch tokens' mean.")
+    if abs(np.linalg.norm(vector) - 1) > 1e-4:
+        return _not_yet(f"the direction is right, the length is {np.linalg.norm(vector):.3f}: divide by it.")
+    print("Right: the patch tokens' mean, of length 1.")
+
+
+def filter_finds(client: Memora, collection: str, text: str) -> None:
+    """Notebook 03: red things that do not lie on grass, seen from more than 20 degrees above."""
+    if not text:
+        return _not_yet('write the condition between the quotes, such as category == "mug".')
+    try:
+        rows = client.vectors.query(collection_name=collection, filter=text, output_fields=["image_path"])["data"]
+    except MemoraError as error:
+        return _not_yet(f"Memora does not understand it: {error.message}")
+    found = {row["image_path"] for row in rows}
+    metadata = load_folder().metadata
+    wanted = {
+        path
+        for path, about in metadata.items()
+        if about["color"] == "red" and about["background"] != "grass" and about["elevation"] > 20
+    }
+    for path in sorted(found - wanted)[:1]:
+        about = metadata[path]
+        return _not_yet(
+            f"{len(found - wanted)} pictures too many, such as {path}: {about['color']}, on {about['background']}, "
+            f"elevation {about['elevation']}."
+        )
+    for path in sorted(wanted - found)[:1]:
+        return _not_yet(f"{len(wanted - found)} pictures are missing, such as {path}. Is a condition too narrow?")
+    print(f"Right: {len(found)} pictures.")
+
+
+def precision(function: Callable[[list[Hit], str], float]) -> None:
+    """Notebook 04: precision@k."""
+    kinds = ["mug", "vase", "mug", "mug", "bucket"]
+    hits = [Hit(n, 1 - n / 10, n, f"{kind}.jpg", {"category": kind}) for n, kind in enumerate(kinds, start=1)]
+    answer = function(hits, "mug")
+    if answer is None:
+        return _not_yet("the function returns nothing: it still ends in `...`, or misses its `return`.")
+    if answer == 3:
+        return _not_yet("3 is how many are right; precision is which part of the hits is right.")
+    if not np.isclose(answer, 0.6):
+        return _not_yet(f"of mug, vase, mug, mug, bucket three in five are mugs: 0.6, not {answer}.")
+    if not np.isclose(function(hits[:2], "mug"), 0.5):
+        return _not_yet("it must work for any number of hits: divide by how many there are.")
+    if not np.isclose(function(hits, "sailboat"), 0.0):
+        return _not_yet("for a category that is not among the hits it must be 0.")
+    print("Right: the part of the hits that has the query's category.")
+
+
+def _not_yet(hint: str) -> None:
+    print(f"Not yet: {hint}")
+
+
+def _same_direction(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool(a @ b / (np.linalg.norm(a) * np.linalg.norm(b) + 1e-12) > 0.9999)

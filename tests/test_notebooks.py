@@ -1,0 +1,150 @@
+"""What nbval does not see: what is stored, whether order matters, and whether the exercises can be solved.
+
+nbval itself (see pyproject.toml) executes every notebook and compares the outputs.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests.clean_state import environment
+from tests.execute_notebooks import NOTEBOOKS, execute
+
+PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
+NAMES = [path.stem for path in PATHS]
+LAST = Path("04_search_by_image.ipynb")
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def text_of(cell: nbformat.NotebookNode) -> str:
+    """Return all text a cell shows."""
+    parts = []
+    for output in cell.get("outputs", []):
+        parts.append(output.get("text", "") or output.get("data", {}).get("text/plain", ""))
+    return "\n".join(parts)
+
+
+@pytest.fixture
+def clean_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, value in environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    yield
+
+
+def test_there_are_notebooks_to_test() -> None:
+    assert NAMES[:4] == ["01_create_a_collection", "02_extract_features", "03_ingest_images", "04_search_by_image"]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
+def test_stored_outputs_come_from_one_clean_run_so_that_a_cleared_notebook_cannot_pass(path: Path) -> None:
+    notebook = read(path)
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+    assert "widgets" not in notebook.metadata
+    assert notebook.metadata.kernelspec.display_name == "Python 3 (ipykernel)"
+    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+    for cell in code_cells(notebook):
+        assert "execution" not in cell.metadata, f"{cell.id}: timestamps change in every run"
+        for output in cell.outputs:
+            assert output.output_type != "error" or "raises-exception" in cell.metadata.get("tags", []), cell.id
+            data = output.get("data", {})
+            if str(data.get("text/plain", "")).startswith("<Figure"):
+                assert data.get("image/png"), f"{cell.id}: the picture is missing"
+
+
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
+def test_no_output_shows_another_machine_s_paths_warnings_or_addresses(path: Path) -> None:
+    for cell in code_cells(read(path)):
+        text = text_of(cell)
+        assert not re.search(r"/(tmp|home|root|work|Users|var)/|[A-Z]:\\", text), (cell.id, text)
+        assert " at 0x" not in text, (cell.id, text)
+        assert "\r" not in text, f"{cell.id}: a progress bar's history"
+        assert not any(output.get("name") == "stderr" for output in cell.outputs), (cell.id, text)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
+def test_a_lesson_is_in_small_cells_with_goal_time_exercise_solution_recap_and_next_step(path: Path) -> None:
+    notebook = read(path)
+    for cell in code_cells(notebook):
+        assert len(cell.source.splitlines()) <= 12, f"{cell.id} has {len(cell.source.splitlines())} lines"
+    story = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    for part in ("**You will learn**", "**Time:**", "## Try it", "## Exercise", "<details>", "know now", "**Next:**"):
+        assert part in story, part
+
+
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
+def test_links_between_lessons_lead_somewhere(path: Path) -> None:
+    for cell in read(path).cells:
+        for target in re.findall(r"\]\(([^)#]+)\)", cell.source):
+            if not target.startswith("http"):
+                assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
+def test_no_notebook_ever_drops_a_collection_outside_the_playground(path: Path) -> None:
+    for cell in code_cells(read(path)):
+        for line in cell.source.splitlines():
+            assert ".drop(" not in line or line.strip().startswith("sandbox."), (cell.id, line)
+            assert ".delete(" not in line or line.strip().startswith("sandbox."), (cell.id, line)
+
+
+def test_the_last_lesson_alone_does_what_the_earlier_ones_would_have_done(clean_state: None) -> None:
+    notebook = execute(NOTEBOOKS / LAST)
+    assert "392 added, 0 already there" in text_of(code_cells(notebook)[0])
+    # from the second cell on everything reads as it does after notebooks 1 to 3
+    stored = code_cells(read(NOTEBOOKS / LAST))
+    for fresh, kept in zip(code_cells(notebook)[1:], stored[1:], strict=True):
+        assert without_numbers(text_of(fresh)) == without_numbers(text_of(kept)), fresh.id
+
+
+def test_every_lesson_runs_again_in_any_order_on_what_the_others_left(clean_state: None) -> None:
+    for path in reversed(PATHS):
+        execute(path)  # raises where a cell fails
+    first = execute(PATHS[0])
+    assert "It is there already" in "".join(text_of(cell) for cell in code_cells(first))
+
+
+def without_numbers(text: str) -> str:
+    return re.sub(r"-?\d+\.\d+|[^\n]*\d+%\|[^\n]*|<Figure.*", "#", text)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
+def test_every_exercise_hints_first_and_its_hidden_solution_is_right(path: Path, clean_state: None) -> None:
+    notebook = read(path)
+    (solution,) = [c.source for c in notebook.cells if c.source.startswith("<details>")]
+    (code,) = re.findall(r"```python\n(.*?)```", solution, flags=re.DOTALL)
+    (exercise,) = [cell for cell in code_cells(notebook) if "from helpers import check" in cell.source]
+    assert text_of(exercise).startswith("Not yet: ")
+
+    imports = (
+        "from helpers.memora.models import ElementTypeParams, Field, Schema\n" if path.stem.startswith("01") else ""
+    )
+    if path.stem.startswith("03"):
+        first = code_cells(notebook)[0].source
+        imports = f"{first}\nfrom helpers.ingest import ingest\ningest(client, folder, extractor=extractor)\n"
+    alone = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell(f"{imports}from helpers import check"),
+            nbformat.v4.new_code_cell(code),
+        ]
+    )
+    NotebookClient(alone, timeout=120, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+    assert text_of(alone.cells[1]).startswith("Right"), text_of(alone.cells[1])
+
+
+def test_the_tests_environment_hides_the_user_s_data_keys_and_models() -> None:
+    assert os.environ["MEMORA_API_KEY"] == os.environ["MEMORA_URL"] == ""
+    assert "memora-tests-" in os.environ["MEMORA_HOME"]
+    assert "memora-tests-" in os.environ["HF_HUB_CACHE"]
