@@ -1,7 +1,9 @@
 """Images -> unit vectors."""
 
+import contextlib
 import functools
 import os
+import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +12,7 @@ from typing import Any, Protocol
 
 import httpx
 import numpy as np
+from PIL import Image
 
 from helpers.connect import memora_home, setting
 from helpers.images import Source, open_image
@@ -74,6 +77,8 @@ class _Extractor:
         """
         import torch
 
+        if isinstance(images, str | bytes | os.PathLike):  # a text would be taken for a list of one-letter paths
+            raise TypeError("embed takes several pictures: put the one into a list, embed([picture])")
         vectors = [np.empty((0, self.dim), np.float32)]
         with torch.inference_mode():
             for batch in self._batches(images):
@@ -87,6 +92,8 @@ class _Extractor:
             ahead: deque = deque()
             batch = []
             for image in images:
+                if isinstance(image, Image.Image):  # one that is there twice must not be loaded by two threads at once
+                    image = open_image(image)
                 ahead.append(pool.submit(self._prepare, image))
                 if len(ahead) > 2 * self.batch_size:
                     batch.append(ahead.popleft().result())
@@ -224,11 +231,20 @@ def load_extractor(name: str | None = None, pooling: str = "cls") -> FeatureExtr
         name, why = "dinov2-small", "its weights are on this machine"
     else:
         name, why = "efficientnet-lite0", "its weights came with the installation; `make models` fetches DINOv2"
-    if name not in ("dinov2-small", "efficientnet-lite0") and not Path(name).is_dir():
-        raise ValueError(f"There is no extractor {name!r}: 'dinov2-small', 'efficientnet-lite0', or a model's folder.")
+    if name not in ("dinov2-small", "efficientnet-lite0"):
+        name = _model_folder(name)
     extractor = _load(name, pooling)
     print(f"Feature extractor: {extractor.name}, {extractor.dim} numbers a picture ({why})")
     return extractor
+
+
+def _model_folder(name: str) -> str:
+    folder = Path(name).expanduser().absolute()
+    if not folder.is_dir():
+        raise ValueError(f"There is no extractor {name!r}: 'dinov2-small', 'efficientnet-lite0', or a model's folder.")
+    if missing := [file for file in DINOV2_FILES[:2] if not (folder / file).is_file()]:
+        raise ValueError(f"The folder {name!r} holds no model: it has no {' and no '.join(missing)}.")
+    return str(folder)
 
 
 def dinov2_on_this_machine() -> bool:
@@ -246,10 +262,10 @@ def fetch_dinov2() -> str:
     ModelUnavailableError
         The hub did not answer within 5 seconds; says what to do instead.
     """
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import constants
 
     if dinov2_on_this_machine():
-        return snapshot_download(DINOV2, allow_patterns=DINOV2_FILES, local_files_only=True)
+        return _dinov2_folder(local_files_only=True)
     instead = (
         "Go on with load_extractor('efficientnet-lite0'), which needs no download; or, from a machine that has the "
         f"files ({', '.join(DINOV2_FILES)}), copy their folder here and set MEMORA_EXTRACTOR to its path."
@@ -257,13 +273,23 @@ def fetch_dinov2() -> str:
     if constants.HF_HUB_OFFLINE:
         raise ModelUnavailableError(f"{DINOV2} is not on this machine, and HF_HUB_OFFLINE forbids fetching. {instead}")
     try:
-        # The hub's own client tries for minutes: ask once, shortly, before starting it.
+        # The hub's own client tries for half a minute and more: ask once, shortly, before starting it.
         url = f"{constants.ENDPOINT}/{DINOV2}/resolve/main/config.json"
         httpx.head(url, timeout=HUB_SECONDS, follow_redirects=True).raise_for_status()
     except httpx.HTTPError as error:
         why = f"the model hub can't be reached ({error or type(error).__name__})"
         raise ModelUnavailableError(f"{DINOV2} is not on this machine, and {why}. {instead}") from None
-    return snapshot_download(DINOV2, allow_patterns=DINOV2_FILES)
+    try:
+        return _dinov2_folder(endpoint=constants.ENDPOINT, etag_timeout=HUB_SECONDS)
+    except Exception as error:  # the hub's client has errors of several libraries
+        raise ModelUnavailableError(f"{DINOV2} could not be fetched ({error}). Try again. {instead}") from error
+
+
+def _dinov2_folder(**how: Any) -> str:
+    # One by one, not by snapshot_download: that waits without end for a hub that no longer answers.
+    from huggingface_hub import hf_hub_download
+
+    return str([Path(hf_hub_download(DINOV2, file, **how)).parent for file in DINOV2_FILES][-1])
 
 
 def dinov2_to_look_at() -> tuple[str, bool]:
@@ -275,8 +301,13 @@ def dinov2_to_look_at() -> tuple[str, bool]:
     if dinov2_on_this_machine():
         return fetch_dinov2(), True
     folder = memora_home() / "untrained-dinov2-small"
-    if not (folder / "preprocessor_config.json").exists():  # what is saved last
-        save_untrained_dinov2(folder)
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as parent:
+            whole = Path(parent, folder.name)
+            save_untrained_dinov2(whole)
+            with contextlib.suppress(OSError):  # another notebook was faster
+                whole.rename(folder)
     return str(folder), False
 
 
