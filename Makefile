@@ -28,7 +28,7 @@ demo: $(STAMP) ## the main job: ingest our pictures, search them, draw the hits
 	$(BIN)/python -m helpers.demo
 
 lab: $(STAMP) ## open JupyterLab on the first notebook
-	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/01_create_a_collection.ipynb
+	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/01_create_a_collection.ipynb $(LAB)
 
 test: $(STAMP) ## run all tests: helpers, and every notebook
 	$(BIN)/ruff check .

@@ -58,8 +58,11 @@ def setting(name: str) -> str | None:
 
 
 def memora_home() -> Path:
-    """Return where the local Memora keeps its data: `MEMORA_HOME`, or `.memora` at the repository's root."""
-    return Path(setting("MEMORA_HOME") or ROOT / ".memora").expanduser().absolute()
+    """Return where the local Memora keeps its data: `MEMORA_HOME`, or `.memora` at the repository's root.
+
+    A relative `MEMORA_HOME` counts from that root too, so that it is the same place from every notebook.
+    """
+    return ROOT / Path(setting("MEMORA_HOME") or ".memora").expanduser()
 
 
 def local_client(home: Path) -> Memora:
