@@ -249,9 +249,14 @@ def _model_folder(name: str) -> str:
 
 def dinov2_on_this_machine() -> bool:
     """Return whether all files of DINOv2 are in the hub's cache on this machine."""
-    from huggingface_hub import try_to_load_from_cache
+    return bool(_cached_dinov2())
 
-    return all(isinstance(try_to_load_from_cache(DINOV2, file), str) for file in DINOV2_FILES)
+
+def _cached_dinov2() -> str:
+    from huggingface_hub import try_to_load_from_cache  # the one look-up that never calls the hub
+
+    files = [try_to_load_from_cache(DINOV2, file) for file in DINOV2_FILES]
+    return str(Path(files[0]).parent) if all(isinstance(file, str) for file in files) else ""
 
 
 def fetch_dinov2() -> str:
@@ -260,12 +265,12 @@ def fetch_dinov2() -> str:
     Raises
     ------
     ModelUnavailableError
-        The hub did not answer within 5 seconds; says what to do instead.
+        The hub did not answer within 5 seconds, or failed midway; says what to do instead.
     """
-    from huggingface_hub import constants
+    from huggingface_hub import constants, hf_hub_download
 
-    if dinov2_on_this_machine():
-        return _dinov2_folder(local_files_only=True)
+    if folder := _cached_dinov2():
+        return folder
     instead = (
         "Go on with load_extractor('efficientnet-lite0'), which needs no download; or, from a machine that has the "
         f"files ({', '.join(DINOV2_FILES)}), copy their folder here and set MEMORA_EXTRACTOR to its path."
@@ -273,23 +278,19 @@ def fetch_dinov2() -> str:
     if constants.HF_HUB_OFFLINE:
         raise ModelUnavailableError(f"{DINOV2} is not on this machine, and HF_HUB_OFFLINE forbids fetching. {instead}")
     try:
-        # The hub's own client tries for half a minute and more: ask once, shortly, before starting it.
+        # The hub's own client tries for half a minute: ask once, shortly, before starting it.
         url = f"{constants.ENDPOINT}/{DINOV2}/resolve/main/config.json"
         httpx.head(url, timeout=HUB_SECONDS, follow_redirects=True).raise_for_status()
     except httpx.HTTPError as error:
         why = f"the model hub can't be reached ({error or type(error).__name__})"
         raise ModelUnavailableError(f"{DINOV2} is not on this machine, and {why}. {instead}") from None
     try:
-        return _dinov2_folder(endpoint=constants.ENDPOINT, etag_timeout=HUB_SECONDS)
-    except Exception as error:  # the hub's client has errors of several libraries
-        raise ModelUnavailableError(f"{DINOV2} could not be fetched ({error}). Try again. {instead}") from error
-
-
-def _dinov2_folder(**how: Any) -> str:
-    # One by one, not by snapshot_download: that waits without end for a hub that no longer answers.
-    from huggingface_hub import hf_hub_download
-
-    return str([Path(hf_hub_download(DINOV2, file, **how)).parent for file in DINOV2_FILES][-1])
+        for file in DINOV2_FILES:  # not snapshot_download, which waits without end for a hub that falls silent
+            hf_hub_download(DINOV2, file, etag_timeout=HUB_SECONDS)
+    except Exception as error:  # the hub's client raises the errors of several libraries
+        why = str(error).partition("\n")[0]
+        raise ModelUnavailableError(f"{DINOV2} could not be fetched ({why}). Try again. {instead}") from error
+    return _cached_dinov2()
 
 
 def dinov2_to_look_at() -> tuple[str, bool]:
