@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import httpx
-import numpy as np
 
 from helpers.memora.errors import InvalidRequestError, MemoraError
 from helpers.memora.http import Http, refuse_non_finite
@@ -164,13 +163,17 @@ class Vectors(_Resource):
     def _store(self, verb: str, collection_name: str, data: Any, partition_name: str | None) -> Answer:
         rows = [data] if isinstance(data, dict) else list(data)
         for number, row in enumerate(rows):
+            if not isinstance(row, dict):
+                raise InvalidRequestError(
+                    f"Row {number} is a {type(row).__name__}: a row is a dict, field name to value."
+                )
             for field, value in row.items():
                 refuse_non_finite(value, f"Row {number}, field {field!r}")
         call = self._read if verb.endswith("upsert") else self._write
         try:
             return call(verb, collectionName=collection_name, data=rows, partitionName=partition_name)
         except InvalidRequestError as error:
-            lengths = {(field, _last_axis(value)) for row in rows for field, value in row.items()}
+            lengths = {(field, n) for row in rows for field, value in row.items() for n in _lengths(value)}
             self._explain_lengths(error, collection_name, lengths)
             raise
 
@@ -238,7 +241,7 @@ class Vectors(_Resource):
                 partitionNames=partition_names,
             )
         except InvalidRequestError as error:
-            self._explain_lengths(error, collection_name, {(anns_field, _last_axis(data))})
+            self._explain_lengths(error, collection_name, {(anns_field, n) for n in _lengths(data)})
             raise
 
     def query(
@@ -286,15 +289,13 @@ class Vectors(_Resource):
         Any Memora refuses such a vector, each in its own words; asking for the schema only then keeps the
         good case at one call and never trusts a remembered schema.
         """
-        if "was it made by another model?" in error.message:
-            return  # our local Memora says it already
+        if error.status is None or "was it made by another model?" in error.message:
+            return  # nothing was sent, or our local Memora says it already
         try:
             fields = self._read("collections/describe", collectionName=collection_name)["data"]["fields"]
-        except MemoraError:
+            dims = {f["name"]: int(param["value"]) for f in fields for param in f["params"] if param["key"] == "dim"}
+        except (MemoraError, LookupError, TypeError, ValueError):
             return  # the first error is the one to show
-        dims = {
-            field["name"]: int(param["value"]) for field in fields for param in field["params"] if param["key"] == "dim"
-        }
         for name, length in sorted(lengths):
             if name in dims and length not in (0, dims[name]):
                 raise InvalidRequestError(
@@ -304,11 +305,10 @@ class Vectors(_Resource):
                 ) from None
 
 
-def _last_axis(value: Any) -> int:
-    """Return how many numbers a vector, or the first of several, has; 0 for what is no vector."""
-    if isinstance(value, str | bytes | dict) or not hasattr(value, "__len__"):
-        return 0
-    try:
-        return int(np.shape(value)[-1])
-    except (ValueError, IndexError):  # rows of unequal length, or an empty shape
-        return 0
+def _lengths(value: Any) -> set[int]:
+    """Return how many numbers a vector, or each of several, has; nothing for what is no vector."""
+    if hasattr(value, "shape"):
+        return {int(value.shape[-1])} if len(value.shape) else set()
+    if not isinstance(value, list | tuple):
+        return set()
+    return set().union(*map(_lengths, value)) or {len(value)}

@@ -1,6 +1,7 @@
 """One POST to Memora: JSON out and in, retries where they are safe, errors a learner can read."""
 
 import math
+import re
 from collections.abc import Generator
 from typing import Any
 
@@ -41,9 +42,9 @@ class Http:
     """
 
     def __init__(self, api_key: str, project_id: str, base_url: str, transport: httpx.BaseTransport | None) -> None:
-        if not (api_key.isascii() and api_key.isprintable()):
+        if not isinstance(api_key, str) or not re.fullmatch(r"[!-~]+", api_key):
             raise errors.InvalidRequestError(
-                "The API key holds a space, line break or letter that no key has: copy it once more."
+                "The API key is empty, or holds a space, line break or letter that no key has: copy it once more."
             )
         self._project_id = project_id
         self._key = _ApiKey(api_key)
@@ -82,7 +83,7 @@ class Http:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(errors.UnavailableError),
             stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=tenacity.wait_exponential_jitter(initial=0.2, max=5, jitter=0.1),
+            wait=tenacity.wait_exponential(multiplier=0.2) + tenacity.wait_random(0, 0.1),
             reraise=True,
         )
         return retrying(self._once, path, content)
@@ -92,21 +93,29 @@ class Http:
             response = self._client.post(path, content=content, headers={"Content-Type": "application/json"})
         except httpx.TimeoutException:
             raise errors.UnavailableError(f"Memora at {self.base_url} did not answer {path} in time.") from None
-        except httpx.TransportError as error:
+        except (httpx.RequestError, UnicodeError) as error:  # UnicodeError: a host name that DNS can't hold
             reason = self._key.hide(str(error))
             raise errors.UnavailableError(f"Memora at {self.base_url} could not be reached: {reason}.") from None
-        try:
-            answer = orjson.loads(response.content)
-        except orjson.JSONDecodeError:
-            answer = None
-        if response.is_success and isinstance(answer, dict):
+        if response.is_success and (answer := _json_object(response)) is not None:
             return answer
         if response.is_success or response.is_redirect:
             message = f"{self.base_url} answered {path}, but not as Memora does: is the base URL right?"
             raise errors.UnavailableError(message, response.status_code)
-        said = answer.get("message") if isinstance(answer, dict) else None
-        message = self._key.hide(str(said or f"{path} failed: {response.reason_phrase}"))
-        raise errors.from_status(response.status_code, message)
+        # In one expression: tracebacks that show variables must not show a key that the server has echoed.
+        raise errors.from_status(response.status_code, self._key.hide(_reason(response, path)))
+
+
+def _json_object(response: httpx.Response) -> dict[str, Any] | None:
+    try:
+        answer = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _reason(response: httpx.Response, path: str) -> str:
+    said = (_json_object(response) or {}).get("message")
+    return str(said or f"{path} failed: {response.reason_phrase}")
 
 
 def to_json(body: dict[str, Any]) -> bytes:
@@ -125,11 +134,19 @@ def to_json(body: dict[str, Any]) -> bytes:
 
 def _plain(value: Any) -> Any:
     """Give orjson what it can write: called for whatever it does not know."""
-    if hasattr(value, "detach"):  # a torch tensor, known by its method so that torch need not be imported
-        return np.ascontiguousarray(value.detach().cpu().float().numpy())
+    if hasattr(value, "detach"):
+        value = _from_torch(value)
+        if value.ndim and value.flags.c_contiguous:
+            return value
     if isinstance(value, np.ndarray):  # not contiguous, or of a type orjson does not write
         return value.tolist()
     raise TypeError(f"{type(value).__name__} {str(value)[:60]!r}")
+
+
+def _from_torch(tensor: Any) -> np.ndarray:
+    """Turn a torch tensor, known by its method `detach` so that torch need not be imported, into an array."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()  # numpy has no bfloat16
 
 
 def refuse_non_finite(vector: Any, where: str) -> None:
@@ -148,13 +165,12 @@ def refuse_non_finite(vector: Any, where: str) -> None:
         A number is not finite.
     """
     if hasattr(vector, "detach"):
-        vector = vector.detach().cpu().float().numpy()
+        vector = _from_torch(vector)
     if isinstance(vector, np.ndarray) and vector.dtype.kind == "f":
         finite = bool(np.isfinite(vector).all())
-    elif isinstance(vector, list | tuple):
-        finite = all(math.isfinite(x) for x in vector if isinstance(x, float))
     else:
-        finite = not isinstance(vector, float) or math.isfinite(vector)
+        numbers = vector if isinstance(vector, list | tuple) else [vector]
+        finite = all(math.isfinite(x) for x in numbers if isinstance(x, float | np.floating))
     if not finite:
         raise errors.InvalidRequestError(
             f"{where} holds NaN or infinity: nothing can be compared with it. Look at the step that made it."
