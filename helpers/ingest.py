@@ -19,7 +19,7 @@ from tqdm import tqdm
 from helpers.connect import COLLECTION
 from helpers.features import FeatureExtractor
 from helpers.images import DATA, ImageError, ImageFolder, load_folder
-from helpers.memora import InvalidRequestError, Memora
+from helpers.memora import AlreadyExistsError, InvalidRequestError, Memora
 from helpers.memora.models import Collection, ElementTypeParams, Field, Index, IndexConfig, Schema
 
 MAX_PATH = 256  # bytes of image_path
@@ -35,8 +35,9 @@ class IngestReport:
     ----------
     collection : str
         Where to.
-    added, already_there, updated, removed : int
-        Rows: new, untouched, with changed metadata, and deleted because their files are gone.
+    added, already_there, updated, replaced, removed : int
+        Rows: new, untouched, with changed metadata, deleted because their files hold another picture now (it is among
+        the added), and deleted because their files are gone.
     moved : list of (old path, new path)
         Files that were known under another path; their vectors were kept.
     missing : list of str
@@ -51,6 +52,7 @@ class IngestReport:
     added: int = 0
     already_there: int = 0
     updated: int = 0
+    replaced: int = 0
     removed: int = 0
     moved: list[tuple[str, str]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -63,6 +65,7 @@ class IngestReport:
             "already there": self.already_there,
             "moved": len(self.moved),
             "updated": self.updated,
+            "replaced": self.replaced,
             "removed": self.removed,
             "missing": len(self.missing),
             "identical to another": len(self.duplicates),
@@ -98,7 +101,14 @@ def image_collection(name: str, dim: int, columns: dict[str, type]) -> Collectio
         The extractor's `dim`.
     columns : dict of str to type
         Metadata columns: str, int or float.
+
+    Raises
+    ------
+    InvalidRequestError
+        A column has the name of a field that every picture has.
     """
+    if taken := columns.keys() & {"id", "image_path", "vector", "extractor", "distance"}:
+        raise InvalidRequestError(f"metadata.csv has a column {taken.pop()!r}, a name the kit itself needs: rename it.")
     text = ElementTypeParams(max_length=MAX_TEXT)
     fields = [
         Field("id", "Int64", is_primary=True),
@@ -122,26 +132,30 @@ def ensure_collection(client: Memora, collection: Collection) -> None:
     """
     name = collection.collection_name
     if not client.collections.has(collection_name=name)["data"]["has"]:
-        client.collections.create(collection=collection)
-        print(f"Created the collection {name!r}")
-        return
-    present = {f["name"]: f for f in client.collections.describe(collection_name=name)["data"]["fields"]}
-    wanted = {f.field_name: f for f in (collection.schema.fields if collection.schema else [])}
-    there, here = (next(_dims(fields), None) for fields in (present.values(), wanted.values()))
+        try:
+            client.collections.create(collection=collection)
+            print(f"Created the collection {name!r}")
+            return
+        except AlreadyExistsError:  # by another notebook, a moment ago
+            pass
+    fields = client.collections.describe(collection_name=name)["data"]["fields"]
+    wanted = collection.schema.fields if collection.schema else []
+    there, here = (next(_dims(one), None) for one in (fields, wanted))
     if there != here:
         raise InvalidRequestError(
             f"The collection {name!r} stores vectors of {there} numbers; this extractor gives {here}. Load the "
             f"extractor it was made with, or use another collection name, or start over (README, 'Starting over')."
         )
-    if absent := wanted.keys() - present.keys():
+    stored, ours = {f["name"]: f["type"] for f in fields}, {f.field_name: f.data_type for f in wanted}
+    differ = []
+    for column in stored | ours:
+        is_there, is_here = stored.get(column, "none"), ours.get(column, "none")
+        if is_there != is_here and (is_there, is_here) != ("Double", "Int64"):
+            differ.append(f"{column} ({is_there} there, {is_here} here)")
+    if differ:
         raise InvalidRequestError(
-            f"The collection {name!r} has no fields {', '.join(sorted(absent))}, which metadata.csv has; it has "
-            f"{', '.join(present)}. Use another collection name for this folder."
-        )
-    if extra := present.keys() - wanted.keys():
-        raise InvalidRequestError(
-            f"The collection {name!r} wants the fields {', '.join(sorted(extra))}, which this folder's pictures do not "
-            "have (they come from a metadata.csv). Use another collection name for this folder."
+            f"The collection {name!r} has other fields than this folder's pictures: {', '.join(differ)}. A folder's "
+            "fields come from its metadata.csv. Use another collection name for this folder."
         )
 
 
@@ -221,7 +235,7 @@ def ingest(
                 client.vectors.upsert(collection_name=collection, data=rows)  # upsert: a repeated batch adds nothing
                 report.added += len(rows)
             bar.update(len(batch))
-    _remove(client, collection, files, stored, report, remove_missing)
+    _remove(client, folder, files, stored, report, remove_missing)
     client.collections.load(collection_name=collection)  # indexes that waited for rows are built now
     return report
 
@@ -254,11 +268,11 @@ def _refuse_other_extractor(stored: dict[int, dict[str, Any]], extractor: Featur
 
 
 def _by_content(folder: ImageFolder, stored: dict[int, dict[str, Any]], report: IngestReport) -> dict[int, str]:
-    """Return one path for each distinct content; note identical files and those that can't be read or named."""
+    """Return one path for each distinct content; note identical files and those that can't be read or described."""
     files: dict[int, str] = {}
     for path in folder.paths:
-        if len(path.encode()) > MAX_PATH:
-            report.refused.append((path, f"its path has more than {MAX_PATH} bytes: use shorter folder names"))
+        if problem := _unstorable(path, folder.metadata.get(path, {})):
+            report.refused.append((path, problem))
             continue
         try:
             key = content_id(folder.root / path)
@@ -273,6 +287,19 @@ def _by_content(folder: ImageFolder, stored: dict[int, dict[str, Any]], report: 
         else:
             report.duplicates.append((path, files[key]))
     return files
+
+
+def _unstorable(path: str, metadata: dict[str, Any]) -> str:
+    """Say why a picture's fields can't be stored; an empty string where they can."""
+    try:
+        if len(path.encode()) > MAX_PATH:
+            return f"its path has more than {MAX_PATH} bytes: use shorter folder names"
+    except UnicodeEncodeError:
+        return "its name is not in UTF-8: rename it"
+    for column, value in metadata.items():
+        if isinstance(value, str) and len(value.encode()) > MAX_TEXT:
+            return f"its {column} in metadata.csv has more than {MAX_TEXT} bytes: make it shorter"
+    return ""
 
 
 def _row(folder: ImageFolder, path: str, key: int, extractor: FeatureExtractor) -> dict[str, Any]:
@@ -326,17 +353,23 @@ def _update(
 
 def _remove(
     client: Memora,
-    collection: str,
+    folder: ImageFolder,
     files: dict[int, str],
     stored: dict[int, dict[str, Any]],
     report: IngestReport,
     remove_missing: bool,
 ) -> None:
+    """Delete rows whose paths lead to another picture now and, where asked, those whose files are gone."""
     unread = {path for path, _ in report.refused}  # a file that can't be read now is not gone
+    listed = set(folder.paths)
     gone = {key: row["image_path"] for key, row in stored.items() if key not in files}
-    gone = {key: path for key, path in gone.items() if path not in unread}
-    if gone and remove_missing:
-        client.vectors.delete(collection_name=collection, filter=f"id in {sorted(gone)}")
-        report.removed = len(gone)
+    replaced = [key for key, path in gone.items() if path in listed - unread]
+    missing = [key for key, path in gone.items() if path not in listed | unread]
+    report.replaced = len(replaced)
+    if remove_missing:
+        report.removed = len(missing)
     else:
-        report.missing = sorted(gone.values())
+        report.missing = sorted(gone[key] for key in missing)
+    delete = sorted(replaced + missing if remove_missing else replaced)
+    for start in range(0, len(delete), 1_000):
+        client.vectors.delete(collection_name=report.collection, filter=f"id in {delete[start : start + 1_000]}")

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image, ImageDraw
 
-from helpers.images import DATA, Source, open_image
+from helpers.images import DATA, ImageError, Source, open_image
 from helpers.search import Hit
 
 if TYPE_CHECKING:
@@ -29,6 +30,17 @@ def _thumbnail(source: Source) -> np.ndarray:
     top, left = (THUMB - image.height) // 2, (THUMB - image.width) // 2
     square[top : top + image.height, left : left + image.width] = np.asarray(image)
     return square
+
+
+def _hit_thumbnail(hit: Hit, root: Path) -> np.ndarray:
+    """Return a hit's picture, or a grey one where its file is gone since it was ingested."""
+    try:
+        return _thumbnail(hit.file(root))
+    except ImageError as error:
+        print(f"{error}. Ingest the folder again, or pass the folder that was ingested as root=...")
+        grey = Image.new("RGB", (THUMB, THUMB), "#d0d7de")
+        ImageDraw.Draw(grey).text((THUMB / 2, THUMB / 2), "no file", "#57606a", anchor="mm", font_size=28)
+        return np.asarray(grey)
 
 
 def show_hits(query: Source, hits: Sequence[Hit], *, category: str | None = None, root: Path = DATA) -> "Figure":
@@ -55,11 +67,12 @@ def show_hits(query: Source, hits: Sequence[Hit], *, category: str | None = None
     columns = len(hits) + 1
     figure, axes = plt.subplots(1, columns, figsize=(1.35 * columns, 1.85), squeeze=False, layout="constrained")
     axes[0, 0].imshow(_thumbnail(query))
-    axes[0, 0].set_title(f"query\n{category or ''}", fontsize=8)
+    axes[0, 0].set_title(f"query\n{category or ''}", fontsize=8, parse_math=False)  # names may have a $ in them
     for axis, hit in zip(axes[0, 1:], hits, strict=True):
         color, sign = _mark(hit, category)
-        axis.imshow(_thumbnail(hit.file(root)))
-        axis.set_title(f"{hit.distance:.3f} {sign}\n{hit.category or hit.path[-24:]}", fontsize=8, color=color)
+        axis.imshow(_hit_thumbnail(hit, root))
+        title = f"{hit.distance:.3f} {sign}\n{hit.category or hit.path[-24:]}"
+        axis.set_title(title, fontsize=8, color=color, parse_math=False)
     for axis in axes[0]:
         axis.set_xticks([])
         axis.set_yticks([])
@@ -88,7 +101,7 @@ def show_images(pictures: Sequence[tuple[Source, str]], *, columns: int = 7) -> 
         axis.axis("off")
     for axis, (picture, title) in zip(axes.flat, pictures, strict=False):
         axis.imshow(_thumbnail(picture))
-        axis.set_title(title, fontsize=8)
+        axis.set_title(title, fontsize=8, parse_math=False)
     plt.close(figure)
     titles = ", ".join(dict.fromkeys(" ".join(title.split()) for _, title in pictures))
     print(f"{len(pictures)} pictures: {titles}" if len(pictures) > 1 else f"A picture: {titles}")
@@ -147,7 +160,7 @@ def summary(hits: Sequence[Hit], category: str | None = None) -> str:
     if not hits:
         return "No picture was found."
     found = ", ".join(f"{hit.category or hit.path} {hit.distance:.2f}" for hit in hits)
-    if not category:
+    if not category or not any(hit.category for hit in hits):
         return f"{len(hits)} hits: {found}"
     right = sum(hit.category == category for hit in hits)
     return f"{category}: {right} of {len(hits)} hits are right: {found}"
@@ -185,11 +198,11 @@ def show_many(
     for number, ((query, category), found) in enumerate(zip(queries, hits, strict=True)):
         left, top = (number // rows) * widest, -(number % rows) * 1.22
         axis.imshow(_thumbnail(query), extent=(left, left + 1, top - 1, top))
-        axis.text(left, top + 0.03, category, fontsize=6.5, va="bottom", weight="bold")
+        axis.text(left, top + 0.03, category, fontsize=6.5, va="bottom", weight="bold", parse_math=False)
         for column, hit in enumerate(found, start=1):
             x = left + column + 0.1
             color, sign = _mark(hit, category)
-            axis.imshow(_thumbnail(hit.file(root)), extent=(x, x + 1, top - 1, top))
+            axis.imshow(_hit_thumbnail(hit, root), extent=(x, x + 1, top - 1, top))
             axis.add_patch(Rectangle((x + 0.01, top - 0.99), 0.98, 0.98, fill=False, edgecolor=color, linewidth=1.4))
             axis.text(x, top + 0.03, f"{hit.distance:.2f} {sign}", fontsize=6.5, va="bottom", color=color)
     axis.set_xlim(-0.1, widest * blocks)
@@ -197,9 +210,10 @@ def show_many(
     axis.set_aspect("equal")
     axis.axis("off")
     plt.close(figure)
-    known = [(hit, category) for (_, category), found in zip(queries, hits, strict=True) for hit in found if category]
-    right = sum(hit.category == category for hit, category in known)
-    print(f"{len(queries)} queries; {right} of {len(known)} hits have the query's category")
+    marks = [_mark(hit, category) for (_, category), found in zip(queries, hits, strict=True) for hit in found]
+    known = len(marks) - marks.count(UNKNOWN)
+    right = f"{marks.count(RIGHT)} of {known} hits have the query's category" if known else f"{len(marks)} hits"
+    print(f"{len(queries)} queries; {right}")
     return figure
 
 
@@ -222,10 +236,11 @@ def show_similarities(vectors: np.ndarray, labels: Sequence[str]) -> "Figure":
     shown = axis.imshow(similarity, cmap="viridis", vmin=0, vmax=1)
     names = list(dict.fromkeys(labels))
     middles = [np.mean([i for i, label in enumerate(labels) if label == name]) for name in names]
-    axis.set_xticks(middles, names, rotation=60, ha="right", fontsize=8)
-    axis.set_yticks(middles, names, fontsize=8)
+    axis.set_xticks(middles, names, rotation=60, ha="right", fontsize=8, parse_math=False)
+    axis.set_yticks(middles, names, fontsize=8, parse_math=False)
     figure.colorbar(shown, label="cosine similarity")
     plt.close(figure)
-    inside, between = similarity[same & others].mean(), similarity[~same].mean()
-    print(f"{len(labels)} pictures: similarity {inside:.2f} on average within a group, {between:.2f} between groups")
+    pairs = {"on average within a group": similarity[same & others], "between groups": similarity[~same]}
+    told = ", ".join(f"{values.mean():.2f} {where}" for where, values in pairs.items() if values.size)
+    print(f"{len(labels)} pictures: similarity {told or 'needs two of them'}")
     return figure

@@ -1,5 +1,6 @@
 """An image in, hits out."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +43,7 @@ class Hit:
         """The picture's category; empty where it has none."""
         return str(self.metadata.get("category", ""))
 
-    def file(self, root: Path) -> Path:
+    def file(self, root: str | os.PathLike) -> Path:
         """Return the picture's file under the folder that was ingested, never outside it.
 
         Raises
@@ -50,8 +51,8 @@ class Hit:
         ValueError
             The stored path leads elsewhere.
         """
-        path = (root / self.path).resolve()
-        if not path.is_relative_to(root.resolve()):
+        path = Path(root, self.path).resolve()
+        if not path.is_relative_to(Path(root).resolve()):
             raise ValueError(f"The stored path {self.path!r} leads out of {root}: it is not followed.")
         return path
 
@@ -122,11 +123,15 @@ def search_many(
     helpers.images.ImageError
         A query is no usable picture.
     InvalidRequestError
-        The collection's vectors were made by another extractor, or Memora refused the request.
+        The collection holds no pictures, its vectors were made by another extractor, or Memora refused the request.
     """
+    if not queries:
+        return []
+    fields = client.collections.describe(collection_name=collection)["data"]["fields"]
+    if "image_path" not in (f["name"] for f in fields):
+        raise InvalidRequestError(f"The collection {collection!r} holds no pictures: it has no field image_path.")
     vectors = extractor.embed(queries)
     bounds = {"radius": radius, "range_filter": range_filter}
-    fields = client.collections.describe(collection_name=collection)["data"]["fields"]
     answer = client.vectors.search(
         collection_name=collection,
         data=vectors,
