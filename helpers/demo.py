@@ -1,15 +1,18 @@
 """The main job in one screen: `python -m helpers.demo`, or `make demo`."""
 
 import argparse
+import os
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from helpers.connect import COLLECTION, ROOT, connect
-from helpers.features import load_extractor
-from helpers.images import DATA, ImageFolder, load_folder
+from helpers.features import ModelUnavailableError, load_extractor
+from helpers.images import DATA, Source, load_folder, open_image
 from helpers.ingest import ingest
+from helpers.memora import MemoraError
 from helpers.plots import show_many
 from helpers.search import search_many
 
@@ -17,16 +20,22 @@ T = TypeVar("T")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Ingest a folder, search it with some pictures, print the hits, and draw them."""
+    """Read the command line and run the demo; what can't be done is told in a sentence."""
     parser = argparse.ArgumentParser(prog="python -m helpers.demo", description=__doc__)
     parser.add_argument("--images", type=Path, default=DATA, help="a folder of pictures (default: the kit's own)")
-    parser.add_argument("--queries", type=Path, nargs="*", help="pictures to search with (default: data/queries)")
-    parser.add_argument("--collection", help=f"its name (default: {COLLECTION}; my_images for your own folder)")
+    parser.add_argument("--queries", nargs="+", help="files or addresses of pictures to search with (default: our own)")
+    parser.add_argument("--collection", help=f"its name (default: {COLLECTION}; for your own folder, one made for it)")
     parser.add_argument("--limit", type=int, default=5, help="hits for each query (default: 5)")
     parser.add_argument("--picture", type=Path, default=ROOT / "demo.png", help="where to draw the hits")
     options = parser.parse_args(arguments)
-    collection = options.collection or (COLLECTION if options.images == DATA else "my_images")
+    try:
+        demo(**vars(options))
+    except (OSError, ValueError, MemoraError, ModelUnavailableError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
 
+
+def demo(images: Path, queries: list[str] | None, collection: str | None, limit: int, picture: Path) -> None:
+    """Ingest a folder, search it with some pictures, print the hits, and draw them."""
     times: dict[str, float] = {}
 
     def timed(stage: str, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
@@ -35,33 +44,40 @@ def main(arguments: list[str] | None = None) -> None:
         times[stage] = time.perf_counter() - start
         return result
 
+    images = images.expanduser().resolve()
+    collection = collection or _collection_for(images)
+    names, sources, categories = zip(*_queries(queries), strict=True)  # first: a wrong name is told before the work
+
     client = timed("connect", connect)
     extractor = timed("load the network", load_extractor)
-    report = timed("ingest", ingest, client, options.images, extractor=extractor, collection=collection)
-    print(report)
+    print(timed("ingest", ingest, client, images, extractor=extractor, collection=collection))
 
-    queries = _queries(options.queries)
-    files = [queries.root / path for path in queries.paths]
-    categories = [str(queries.metadata.get(path, {}).get("category", "")) for path in queries.paths]
-    found = timed("search", search_many, client, files, extractor=extractor, collection=collection, limit=options.limit)
-    for path, category, hits in zip(queries.paths, categories, found, strict=True):
-        print(f"\n{path}" + (f"  ({category})" if category else ""))
+    found = timed("search", search_many, client, sources, extractor=extractor, collection=collection, limit=limit)
+    for name, category, hits in zip(names, categories, found, strict=True):
+        print(f"\n{name}" + (f"  ({category})" if category else ""))
         for hit in hits:
             mark = " " if not category or not hit.category else "✓" if hit.category == category else "✗"
             print(f"  {mark} {hit}")
 
     print()
-    pairs = list(zip(files, categories, strict=True))
-    figure = timed("draw", show_many, pairs, found, root=options.images.expanduser(), blocks=min(4, len(pairs)))
-    figure.savefig(options.picture)
-    print(f"Drawn: {options.picture}")
+    pairs = list(zip(sources, categories, strict=True))
+    figure = timed("draw", show_many, pairs, found, root=images, blocks=min(4, len(pairs)))
+    figure.savefig(picture)
+    print(f"Drawn: {picture}")
     print("Took: " + ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in times.items()))
 
 
-def _queries(paths: list[Path] | None) -> ImageFolder:
-    if paths:
-        return ImageFolder(Path(), [str(path.expanduser()) for path in paths])
-    return load_folder(DATA, part="queries")
+def _collection_for(images: Path) -> str:
+    """Return a name of its own for each folder: stored paths are relative to it."""
+    return COLLECTION if images == DATA else f"my_images_{zlib.crc32(os.fsencode(images)):08x}"
+
+
+def _queries(given: list[str] | None) -> list[tuple[str, Source, str]]:
+    """Return name, picture and, where it is known, category of what to search with."""
+    if given:
+        return [(name, open_image(name), "") for name in given]
+    folder = load_folder(DATA, part="queries")
+    return [(path, folder.root / path, str(folder.metadata[path]["category"])) for path in folder.paths]
 
 
 if __name__ == "__main__":
