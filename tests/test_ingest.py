@@ -56,11 +56,8 @@ def folder(tmp_path: Path) -> Path:
 
 def write_table(root: Path, columns: str, **values: str) -> None:
     """Write a metadata.csv; a picture's row is `values[stem]`, or `values["rest"]`."""
-    lines = [
-        f"file,{columns}",
-        *(f'"{path}",{values.get(Path(path).stem, values["rest"])}' for path in list_images(root)),
-    ]
-    (root / "metadata.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    lines = [f'"{path}",{values.get(Path(path).stem, values["rest"])}' for path in list_images(root)]
+    (root / "metadata.csv").write_text("\n".join([f"file,{columns}", *lines]), encoding="utf-8")
 
 
 def rows(client: Memora, name: str = COLLECTION) -> dict[int, dict]:
@@ -192,7 +189,9 @@ def test_a_moved_file_keeps_its_row_and_vector_under_the_new_path(client, folder
 def test_two_files_that_swap_names_swap_their_rows_paths(client, folder, colors):
     ingest(client, folder, extractor=colors)
     one, two = (folder / path for path in load_folder(folder).paths[:2])
-    one.rename(folder / "x"), two.rename(one), (folder / "x").rename(two)
+    one.rename(folder / "x")
+    two.rename(one)
+    (folder / "x").rename(two)
     report = ingest(client, folder, extractor=colors)
     assert len(report.moved) == 2
     assert (report.added, report.replaced, report.missing) == (0, 0, [])
@@ -203,7 +202,8 @@ def test_two_files_that_swap_names_swap_their_rows_paths(client, folder, colors)
 def test_identical_files_are_one_row_and_each_copy_is_reported_once(client, folder, colors):
     original = load_folder(folder).paths[0]
     shutil.copy(folder / original, folder / "zz copy.jpg")
-    (folder / "again").mkdir(), shutil.copy(folder / original, folder / "again" / "b.jpg")
+    (folder / "again").mkdir()
+    shutil.copy(folder / original, folder / "again" / "b.jpg")
     report = ingest(client, folder, extractor=colors)
     assert report.added == 6
     assert len(report.duplicates) == 2
@@ -532,11 +532,11 @@ def go_on(*children: subprocess.Popen) -> None:
 
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
-    """Return a folder of 60 different small pictures."""
+    """Return a folder of 150 different small pictures."""
     folder = tmp_path / "many"
     folder.mkdir()
-    for number in range(60):
-        Image.new("RGB", (12, 12), (4 * number, 255 - 4 * number, 90)).save(folder / f"{number:02}.png")
+    for number in range(150):
+        Image.new("RGB", (12, 12), (number, 255 - number, 90)).save(folder / f"{number:03}.png")
     return folder
 
 
@@ -553,17 +553,17 @@ def test_kill_9_in_the_middle_loses_nothing_stored_and_doubles_nothing(tmp_path,
                 if stop_after == 0:
                     child.send_signal(signal.SIGKILL)  # what it could still say is read to the end
         assert child.wait(10) == -signal.SIGKILL
-    assert 7 + 12 + 12 <= len(acknowledged) < 60
+    assert 7 + 12 + 12 <= len(acknowledged) < 150
     with local_client(home) as client:
         there = rows(client)
         assert acknowledged <= there.keys()
         again = Colors()
         report = ingest(client, many, extractor=again)
-        assert (report.added, report.already_there) == (60 - len(there), len(there))
-        assert again.embedded == 60 - len(there)
+        assert (report.added, report.already_there) == (150 - len(there), len(there))
+        assert again.embedded == 150 - len(there)
         after = rows(client)
-        assert {row["image_path"] for row in after.values()} == {f"{number:02}.png" for number in range(60)}
-        assert len(after) == 60
+        assert {row["image_path"] for row in after.values()} == {f"{number:03}.png" for number in range(150)}
+        assert len(after) == 150
         for key, row in after.items():
             assert content_id(many / row["image_path"]) == key
             assert np.abs(np.array(row["vector"]) - again.embed([many / row["image_path"]])[0]).max() < 1e-6
@@ -575,11 +575,11 @@ def test_two_processes_that_ingest_the_same_folder_at_once_store_it_once(tmp_pat
     go_on(*children)
     ends = [child.communicate(timeout=60)[0].split("\n")[-2].split() for child in children]
     assert [child.returncode for child in children] == [0, 0]
-    assert all(end[0] == "done" and int(end[1]) + int(end[2]) == 60 for end in ends)
+    assert all(end[0] == "done" and int(end[1]) + int(end[2]) == 150 for end in ends)
     with local_client(home) as client:
-        assert len(rows(client)) == 60
+        assert len(rows(client)) == 150
         report = ingest(client, many, extractor=Colors())
-        assert (report.added, report.already_there) == (0, 60)
+        assert (report.added, report.already_there) == (0, 150)
 
 
 def test_a_collection_that_another_notebook_makes_in_the_same_moment_is_used(client, folder, colors, monkeypatch):
