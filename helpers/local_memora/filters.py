@@ -11,13 +11,14 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from lark import Lark, Token, Transformer, UnexpectedInput, v_args
+from lark import Lark, Token, Transformer, UnexpectedInput, UnexpectedToken, v_args
 
 from helpers.local_memora.errors import ApiError
 from helpers.local_memora.schema import INTEGERS, CollectionSchema
 
 MAX_LENGTH = 1_000_000  # characters: room for `id in [...]` with tens of thousands of keys
-MAX_DEPTH = 50
+MAX_DEPTH = 20  # engines' own parsers give up at about 25
+MAX_PARTS = 4_000  # engines walk long chains of `or` by recursion: tens of thousands overflow their stack
 
 GRAMMAR = r"""
     ?start: disjunction
@@ -134,13 +135,26 @@ def parse(text: str, schema: CollectionSchema) -> Node:
     try:
         tree: Any = _parser().parse(text)
     except UnexpectedInput as error:
-        at = error.pos_in_stream if error.pos_in_stream is not None and error.pos_in_stream >= 0 else len(text)
-        rest = text[at : at + 20]
-        found = f"{rest!r} is not understood here" if rest.strip() else "something is missing at the end"
+        ended = isinstance(error, UnexpectedToken) and error.token.type == "$END"
+        at = len(text) if ended else error.pos_in_stream or 0
+        found = "something is missing at the end" if ended else f"{text[at : at + 20]!r} is not understood here"
         raise _wrong(at + 1, f"{found}{_hint(text, at)}") from None
+    _refuse_too_many(tree)
     if (kind := _check(tree, schema, 1)) != "bool":
         raise _wrong(tree.at, f"the filter must be true or false; this is {_A[kind]}")
     return tree
+
+
+def _refuse_too_many(tree: Node) -> None:
+    waiting, count = [tree], 0
+    while waiting:  # no recursion: the depth is not checked yet
+        node, count = waiting.pop(), count + 1
+        if isinstance(node, Operation):
+            waiting += [operand for operand in node.operands if isinstance(operand, Node)]
+    if count > MAX_PARTS:
+        raise ApiError(
+            400, f"the filter has {count:,} parts; at most {MAX_PARTS:,} (a list after `in` counts for none)"
+        )
 
 
 _A = {"bool": "true or false", "int": "a number", "float": "a number", "text": "a text"}
@@ -225,7 +239,7 @@ class _Tree(Transformer):
         return operand
 
     def minus(self, token: Token, operand: Node) -> Node:
-        if isinstance(operand, Literal) and isinstance(operand.value, int | float) and operand.value is not True:
+        if isinstance(operand, Literal) and type(operand.value) in (int, float):
             return Literal(_at(token), -operand.value)
         return Operation(_at(token), "-", [Literal(_at(token), 0), operand])
 
@@ -235,14 +249,15 @@ def _at(token: Token) -> int:
 
 
 def _unescape(text: str) -> str:
-    r"""Resolve \n, \t, \r, \", \', \\ and \uXXXX; any other backslash stays, for `like` gives it a meaning."""
-    named = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "'": "'", "\\": "\\"}
+    r"""Resolve JSON's escapes and \'; any other backslash stays, for `like` gives it a meaning."""
+    named = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", '"': '"', "'": "'", "/": "/", "\\": "\\"}
 
     def one(match: re.Match[str]) -> str:
         code = match[1]
         return chr(int(code[1:], 16)) if len(code) == 5 else named.get(code, match[0])
 
-    return re.sub(r"\\(u[0-9a-fA-F]{4}|.)", one, text, flags=re.DOTALL)
+    plain = re.sub(r"\\(u[0-9a-fA-F]{4}|.)", one, text, flags=re.DOTALL)
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")  # joins \ud83d\ude00 to one emoji
 
 
 def _check(node: Any, schema: CollectionSchema, depth: int) -> str:
@@ -319,8 +334,9 @@ def _literal_kind(node: Literal) -> str:
 def _field_kind(node: Field, schema: CollectionSchema) -> str:
     field = schema.by_name.get(node.name)
     if field is None:
-        close = difflib.get_close_matches(node.name, schema.by_name, n=1)
-        meant = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(schema.by_name)}"
+        names = {name.lower(): name for name in schema.by_name}
+        close = difflib.get_close_matches(node.name.lower(), names, n=1)
+        meant = f"did you mean {names[close[0]]!r}?" if close else f"there are: {', '.join(schema.by_name)}"
         raise _wrong(node.at, f"no field {node.name!r} in this collection; {meant}")
     node.data_type = field.data_type
     if field.data_type in INTEGERS:

@@ -7,6 +7,9 @@ import numpy as np
 from helpers.local_memora.errors import ApiError
 from helpers.local_memora.schema import INTEGERS, CollectionSchema, FieldSchema
 
+# Squared lengths within which 32 bits hold every distance; a shorter vector is for COSINE a vector of zeros.
+SHORTEST, LONGEST = 1e-30, 1e37
+
 
 def columns(schema: CollectionSchema, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Check rows against a schema and turn them into columns.
@@ -44,7 +47,8 @@ def _column(field: FieldSchema, values: list[Any]) -> Any:
     for number, value in enumerate(values):
         if problem := _problem(field, value):
             raise ApiError(400, f"row {number}, field {field.field_name!r}: {problem}")
-    return values
+    # Arrow refuses whole numbers that a float rounds; + 0.0 makes 0.0 of -0.0, which filters would not find as zero.
+    return [float(value) + 0.0 for value in values] if field.data_type in ("Float", "Double") else values
 
 
 def _problem(field: FieldSchema, value: Any) -> str:
@@ -78,15 +82,15 @@ def vectors(values: list[Any], dim: int, what: str) -> np.ndarray:
                 f"this collection stores vectors of {dim} numbers; yours has {len(value)}: was it made by another "
                 f"model? (vector {number} for {what})",
             )
-    try:
-        # numpy would take booleans, texts of digits and null: only numbers keep these two kinds
-        array = np.array(values)
-        if array.dtype.kind not in "if" or array.ndim != 2:
-            raise ValueError
-        with np.errstate(over="ignore"):
-            array = array.astype(np.float32)
-    except (ValueError, OverflowError, TypeError):
-        raise ApiError(400, f"a vector for {what} holds something that is no number (null stands for NaN)") from None
-    if not np.isfinite(array).all():
-        raise ApiError(400, f"a vector for {what} holds a number too large for 32 bits")
+        if not {*map(type, value)} <= {int, float}:  # numpy would take booleans and texts of digits
+            raise ApiError(400, f"a vector for {what} holds something that is no number (null stands for NaN)")
+    with np.errstate(over="ignore"):
+        array = np.array(values, np.float32)
+        if not (squared_lengths(array) < LONGEST).all():
+            raise ApiError(400, f"a vector for {what} holds a number too large for 32 bits")
     return array
+
+
+def squared_lengths(vectors: np.ndarray) -> np.ndarray:
+    """Return the squared length of each of the vectors (n, dim)."""
+    return np.einsum("ij,ij->i", vectors, vectors)

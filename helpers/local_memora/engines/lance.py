@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ SCALARS = {
     "Double": pa.float64(),
     "VarChar": pa.string(),
 }
+RESERVED = {"_distance", "_rowid", "_rowaddr", "_rowoffset", "_row_created_at_version", "_row_last_updated_at_version"}
 DEFAULT_NPROBE = 16
 DEFAULT_EF = 64
 TIDY_EVERY = 50  # versions; each write makes one, and hundreds of small files make every search slow
@@ -56,6 +58,8 @@ class LanceEngine:
         return self._open[collection.id]
 
     def create(self, collection: Collection) -> None:
+        if taken := RESERVED & collection.schema.by_name.keys():
+            raise ApiError(400, f"the field name {min(taken)!r} is taken by the engine; choose another")
         schema = _arrow_schema(collection)
         self._open[collection.id] = self._db.create_table(f"c{collection.id}", schema=schema, mode="overwrite")
 
@@ -78,7 +82,10 @@ class LanceEngine:
         self._tidy_now_and_then(table)
 
     def delete(self, collection: Collection, where: Node) -> int:
-        return self._latest(collection).delete(_sql(where)).num_deleted_rows
+        table = self._latest(collection)
+        count = _run(lambda: table.delete(_sql(where))).num_deleted_rows
+        self._tidy_now_and_then(table)
+        return count
 
     def _latest(self, collection: Collection) -> lancedb.table.Table:
         table = self._table(collection)
@@ -87,7 +94,7 @@ class LanceEngine:
 
     def query(self, collection: Collection, where: Node, fields: list[str], limit: int) -> list[Row]:
         found = self._table(collection).search().where(_sql(where)).select(fields).limit(limit)
-        return _rows(collection, _run(found), fields)
+        return _rows(collection, _run(found.to_arrow), fields)
 
     def search(self, collection: Collection, request: SearchRequest) -> list[list[tuple[float, Row]]]:
         return [self._search_one(collection, request, vector) for vector in request.vectors]
@@ -95,6 +102,8 @@ class LanceEngine:
     def _search_one(
         self, collection: Collection, request: SearchRequest, vector: np.ndarray
     ) -> list[tuple[float, Row]]:
+        if request.metric == "COSINE" and (request.params.radius or 0) >= 1:
+            return []  # no cosine is larger than 1, though rounding in Lance makes some so
         fields = list(dict.fromkeys([collection.schema.primary.field_name, *request.fields]))
         search = self._table(collection).search(vector, vector_column_name=request.field)
         search = search.distance_type(DISTANCE[request.metric]).select([*fields, "_distance"]).limit(request.limit)
@@ -116,7 +125,7 @@ class LanceEngine:
         low, high = _lance_range(request)
         if (low, high) != (None, None):
             search = search.distance_range(low, high)
-        found = _run(search)
+        found = _run(search.to_arrow)
         raw = found["_distance"].to_numpy().astype(np.float64)
         distances = raw if request.metric == "L2" else 1 - raw
         if request.metric == "COSINE":
@@ -168,12 +177,15 @@ def _lance_range(request: SearchRequest) -> tuple[float | None, float | None]:
     return (None if range_filter is None else 1 - range_filter), (None if radius is None else 1 - radius)
 
 
-def _run(search: Any) -> pa.Table:
+def _run(work: Callable[[], Any]) -> Any:
+    """Do what evaluates a filter; where its arithmetic fails, that is the filter's fault."""
     try:
-        return search.to_arrow()
+        return work()
     except RuntimeError as error:
         if "Divide by zero" in str(error):
             raise ApiError(400, "the filter divides by zero in at least one row") from None
+        if "Arithmetic overflow" in str(error):
+            raise ApiError(400, "the filter calculates a number that does not fit into 64 bits") from None
         raise
 
 
@@ -213,6 +225,11 @@ def _rows(collection: Collection, table: pa.Table, fields: list[str]) -> list[Ro
 
 # The filter's tree in DataFusion's SQL -----------------------------------------------------------------------
 
+# Kinds of operands: how a field that needs no cast is stored, and what else is cast to. Every type is said, for Lance
+# gives a literal without one the type of some field that stands near, and DataFusion refuses `Int8 > 300`.
+STORED = {"int": "Int64", "float": "Double", "float32": "Float", "text": "VarChar"}
+SQL_TYPES = {"int": "BIGINT", "float": "DOUBLE", "float32": "FLOAT", "bool": "BOOLEAN"}
+
 
 def _sql(node: Node) -> str:
     if isinstance(node, Field):
@@ -222,32 +239,38 @@ def _sql(node: Node) -> str:
     assert isinstance(node, Operation)
     if node.operator == "in":
         left, items = node.operands
-        return (
-            f"{_operand(left, node.kind)} IN ({', '.join(_operand(i, node.kind) for i in items)})" if items else "false"
-        )
+        kind = _kind(node, [left, *items])
+        inside = ", ".join(_operand(item, kind) for item in items)
+        return f"{_operand(left, kind)} IN ({inside})" if items else "false"
     if node.operator == "not":
         return f"(NOT {_sql(node.operands[0])})"
     if node.operator in ("and", "or"):
         return "(" + f" {node.operator.upper()} ".join(_sql(part) for part in node.operands) + ")"
-    left, right = (_operand(part, node.kind) for part in node.operands)
+    kind = _kind(node, node.operands)
+    left, right = (_operand(part, kind) for part in node.operands)
     if node.operator == "**":
         return f"power({left}, {right})"
     operator = {"==": "=", "like": "LIKE"}.get(node.operator, node.operator)
-    return f"({left} {operator} {right})"
+    zero = " + 0.0" if operator in ("*", "/") and kind == "float" else ""  # makes -0.0 of 0.0: DataFusion orders them
+    return f"({left} {operator} {right}{zero})"
+
+
+def _kind(node: Operation, operands: list[Node]) -> str:
+    """Say how operands meet: a Float field and a literal in 32 bits, so that `price == 0.1` finds what 0.1 became."""
+    compares = node.operator in ("in", "==", "!=", "<", "<=", ">", ">=")
+    single = any(isinstance(part, Field) and part.data_type == "Float" for part in operands)
+    return "float32" if compares and single and any(isinstance(part, Literal) for part in operands) else node.kind
 
 
 def _operand(node: Node, kind: str) -> str:
-    """Print an operand for an operation of a kind: DataFusion refuses `Int8 > 300` and `Int64 < 2.5` uncast."""
     text = _sql(node)
-    if kind == "int" and isinstance(node, Field) and node.data_type != "Int64":
-        return f"CAST({text} AS BIGINT)"
-    whole = isinstance(node, Field) and node.data_type.startswith("Int")
-    whole = whole or (isinstance(node, Operation) and node.kind == "int")
-    if kind == "float" and whole:
-        return f"CAST({text} AS DOUBLE)"
-    if kind == "float" and isinstance(node, Literal):
-        return repr(float(node.value))
-    return text
+    if isinstance(node, Literal):
+        text = repr(float(node.value) + 0.0) if kind in ("float", "float32") else text
+        return f"CAST({text} AS FLOAT)" if kind == "float32" else text
+    if isinstance(node, Operation):
+        return f"CAST({text} AS DOUBLE)" if kind == "float" and node.kind == "int" else text
+    assert isinstance(node, Field)
+    return text if node.data_type == STORED.get(kind) else f"CAST({text} AS {SQL_TYPES[kind]})"
 
 
 def _literal(value: bool | int | float | str) -> str:
