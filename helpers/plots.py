@@ -64,13 +64,14 @@ def show_hits(query: Source, hits: Sequence[Hit], *, category: str | None = None
     """
     import matplotlib.pyplot as plt
 
-    columns = len(hits) + 1
+    tiles = [_thumbnail(query), *(_hit_thumbnail(hit, root) for hit in hits)]  # an error here leaves no figure open
+    columns = len(tiles)
     figure, axes = plt.subplots(1, columns, figsize=(1.35 * columns, 1.85), squeeze=False, layout="constrained")
-    axes[0, 0].imshow(_thumbnail(query))
+    for axis, tile in zip(axes[0], tiles, strict=True):
+        axis.imshow(tile)
     axes[0, 0].set_title(f"query\n{category or ''}", fontsize=8, parse_math=False)  # names may have a $ in them
     for axis, hit in zip(axes[0, 1:], hits, strict=True):
         color, sign = _mark(hit, category)
-        axis.imshow(_hit_thumbnail(hit, root))
         title = f"{hit.distance:.3f} {sign}\n{hit.category or hit.path[-24:]}"
         axis.set_title(title, fontsize=8, color=color, parse_math=False)
     for axis in axes[0]:
@@ -192,17 +193,21 @@ def show_many(
     import matplotlib.pyplot as plt
     from matplotlib.patches import Rectangle
 
+    tiles = [
+        [_thumbnail(query), *(_hit_thumbnail(hit, root) for hit in found)]
+        for (query, _), found in zip(queries, hits, strict=True)
+    ]
     widest = max(len(found) for found in hits) + 1.4  # the gap behind the query and between blocks
     rows = -(-len(queries) // blocks)
     figure, axis = plt.subplots(figsize=(0.85 * widest * blocks, 1.05 * rows), dpi=dpi, layout="constrained")
-    for number, ((query, category), found) in enumerate(zip(queries, hits, strict=True)):
+    for number, ((_, category), found, (first, *others)) in enumerate(zip(queries, hits, tiles, strict=True)):
         left, top = (number // rows) * widest, -(number % rows) * 1.22
-        axis.imshow(_thumbnail(query), extent=(left, left + 1, top - 1, top))
+        axis.imshow(first, extent=(left, left + 1, top - 1, top))
         axis.text(left, top + 0.03, category, fontsize=6.5, va="bottom", weight="bold", parse_math=False)
-        for column, hit in enumerate(found, start=1):
+        for column, (hit, tile) in enumerate(zip(found, others, strict=True), start=1):
             x = left + column + 0.1
             color, sign = _mark(hit, category)
-            axis.imshow(_hit_thumbnail(hit, root), extent=(x, x + 1, top - 1, top))
+            axis.imshow(tile, extent=(x, x + 1, top - 1, top))
             axis.add_patch(Rectangle((x + 0.01, top - 0.99), 0.98, 0.98, fill=False, edgecolor=color, linewidth=1.4))
             axis.text(x, top + 0.03, f"{hit.distance:.2f} {sign}", fontsize=6.5, va="bottom", color=color)
     axis.set_xlim(-0.1, widest * blocks)
