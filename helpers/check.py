@@ -1,20 +1,23 @@
-"""Exercises that answer back: each check prints "Right", or what to look at next, and never the solution."""
+"""Checks of the exercises: each prints "Right", or what to look at next, and never the solution."""
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from helpers.connect import local_client
 from helpers.images import load_folder
 from helpers.memora import Memora, MemoraError
-from helpers.memora.models import Schema
+from helpers.memora.models import Collection, Schema
 from helpers.search import Hit
 
 
 def museum_schema(schema: Schema | None) -> None:
     """Notebook 01: a schema for a museum's 20,000 photos."""
-    if schema is None:
-        return _not_yet("replace None with a Schema([...]) of Fields, as above.")
+    if not isinstance(schema, Schema):
+        return _not_yet("museum should be a Schema([...]) of Fields, as above.")
     fields = {field.field_name: field for field in schema.fields}
     primary = [field for field in schema.fields if field.is_primary]
     vectors = [field for field in schema.fields if field.data_type == "FloatVector"]
@@ -32,9 +35,11 @@ def museum_schema(schema: Schema | None) -> None:
             return _not_yet(f"the museum wants to filter on {name!r}: there is no such field.")
         if fields[name].data_type not in kinds:
             return _not_yet(f"{name!r} is a {fields[name].data_type}; what suits it is {' or '.join(kinds)}.")
-    artist = fields["artist"].element_type_params
-    if artist is None or not artist.max_length:
-        return _not_yet("a VarChar needs ElementTypeParams(max_length=...).")
+    with tempfile.TemporaryDirectory() as home:
+        try:
+            local_client(Path(home)).collections.create(collection=Collection("museum", schema=schema))
+        except MemoraError as error:
+            return _not_yet(f"Memora does not take it: {error.message}.")
     print("Right: one key, a vector of 384 numbers, and two fields to filter on.")
 
 
@@ -46,9 +51,14 @@ def mean_pooling(pool: Callable[[Any], Any]) -> None:
     answer = pool(hidden)
     if answer is None:
         return _not_yet("the function returns nothing: it still ends in `...`, or misses its `return`.")
-    vector = np.asarray(answer, dtype=np.float32)
+    try:
+        vector = np.asarray(answer, dtype=np.float32)
+    except (TypeError, ValueError):
+        return _not_yet(f"the function returns {type(answer).__name__}; an array or tensor of numbers is wanted.")
     patches = hidden[0, 1:].mean(0).numpy()
     everything = hidden[0].mean(0).numpy()
+    if vector.shape == (1, 384):
+        return _not_yet("the shape is (1, 384), one level too deep: take number [0], the one picture.")
     if vector.shape != (384,):
         return _not_yet(f"the shape is {vector.shape}; one picture is (384,). Average over the tokens, axis 1.")
     if _same_direction(vector, everything) and not _same_direction(vector, patches):
@@ -95,15 +105,23 @@ def precision(function: Callable[[list[Hit], str], float]) -> None:
     answer = function(hits, "mug")
     if answer is None:
         return _not_yet("the function returns nothing: it still ends in `...`, or misses its `return`.")
+    if not isinstance(answer, int | float | np.number):
+        return _not_yet(f"the function returns {type(answer).__name__}; one number is wanted.")
     if answer == 3:
-        return _not_yet("3 is how many are right; precision is which part of the hits is right.")
+        return _not_yet("3 is how many are right; precision is what fraction of the hits is right.")
     if not np.isclose(answer, 0.6):
         return _not_yet(f"of mug, vase, mug, mug, bucket three in five are mugs: 0.6, not {answer}.")
     if not np.isclose(function(hits[:2], "mug"), 0.5):
         return _not_yet("it must work for any number of hits: divide by how many there are.")
     if not np.isclose(function(hits, "sailboat"), 0.0):
         return _not_yet("for a category that is not among the hits it must be 0.")
-    print("Right: the part of the hits that has the query's category.")
+    try:
+        none = function([], "mug")
+    except ZeroDivisionError:
+        return _not_yet("without any hit it divides by zero; then it should be 0.")
+    if none != 0:
+        return _not_yet(f"without any hit it should be 0, not {none}.")
+    print("Right: the fraction of the hits that has the query's category.")
 
 
 def _not_yet(hint: str) -> None:

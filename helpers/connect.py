@@ -36,8 +36,9 @@ def connect() -> Memora:
     """
     settings = {name: value for name in HOSTED if (value := setting(name))}
     if not settings:
-        print(f"Memora: the local one, data {'where MEMORA_HOME says' if setting('MEMORA_HOME') else 'in .memora'}")
-        return local_client(memora_home())
+        home = memora_home()
+        print(f"Memora: the local one, data in {'' if home.parent == ROOT else '.../'}{home.name}")
+        return local_client(home)
     if missing := [name for name in HOSTED if name not in settings]:
         raise InvalidRequestError(
             f"{' and '.join(settings)} set, but not {' and '.join(missing)}: hosted Memora needs all three. "
@@ -54,7 +55,11 @@ def connect() -> Memora:
 
 def setting(name: str) -> str | None:
     """Return a setting from the environment, else from `.env`; set but empty is None."""
-    return (os.environ[name] if name in os.environ else dotenv_values(ROOT / ".env").get(name)) or None
+    if name in os.environ:
+        return os.environ[name] or None
+    return (
+        dotenv_values(ROOT / ".env", encoding="utf-8-sig").get(name) or None
+    )  # Windows editors may write a mark first
 
 
 def memora_home() -> Path:

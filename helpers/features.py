@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -234,7 +235,7 @@ def load_extractor(name: str | None = None, pooling: str = "cls") -> FeatureExtr
     if name not in ("dinov2-small", "efficientnet-lite0"):
         name = _model_folder(name)
     extractor = _load(name, pooling)
-    print(f"Feature extractor: {extractor.name}, {extractor.dim} numbers a picture ({why})")
+    print(f"Feature extractor: {extractor.name}, {extractor.dim} numbers per picture ({why})")
     return extractor
 
 
@@ -296,9 +297,11 @@ def fetch_dinov2() -> str:
 def dinov2_to_look_at() -> tuple[str, bool]:
     """Return a folder from which `AutoModel.from_pretrained` works offline, and whether its weights are trained.
 
-    Without DINOv2's weights on this machine, the same architecture is saved untrained: its shapes and its speed are
-    the real ones, its numbers mean nothing.
+    A model's folder that MEMORA_EXTRACTOR names comes first. Without DINOv2's weights on this machine, the same
+    architecture is saved untrained: its shapes and its speed are the real ones, its numbers mean nothing.
     """
+    if (named := setting("MEMORA_EXTRACTOR")) and named not in ("dinov2-small", "efficientnet-lite0"):
+        return _model_folder(named), True
     if dinov2_on_this_machine():
         return fetch_dinov2(), True
     folder = memora_home() / "untrained-dinov2-small"
@@ -341,3 +344,10 @@ def save_untrained_dinov2(folder: Path, **changes: Any) -> None:
         image_std=[0.229, 0.224, 0.225],
         resample=3,
     ).save_pretrained(folder)
+
+
+if __name__ == "__main__":  # `make models`
+    try:
+        load_extractor("dinov2-small")
+    except ModelUnavailableError as error:
+        sys.exit(str(error))

@@ -88,12 +88,15 @@ def show_images(pictures: Sequence[tuple[Source, str]], *, columns: int = 7) -> 
     Parameters
     ----------
     pictures : sequence of (picture, title)
-        At least one.
+        None at all leaves the figure empty.
     columns : int
         How many stand side by side.
     """
     import matplotlib.pyplot as plt
 
+    if not pictures:
+        print("No picture.")
+        return plt.Figure(figsize=(1, 0.2))
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     size = (1.15 * columns, 1.4 * rows)
@@ -122,10 +125,19 @@ def show_lists(points: np.ndarray, query: np.ndarray, *, nlist: int, nprobe: int
     query : numpy.ndarray, shape (2,)
         The vector to search for.
     nlist, nprobe, k : int
-        Lists in all, lists looked into, and neighbors wanted.
+        Lists in all, lists searched, and neighbors wanted.
+
+    Raises
+    ------
+    ValueError
+        There are more lists than points, or more lists searched than there are.
     """
     import matplotlib.pyplot as plt
 
+    if not 1 <= nprobe <= nlist <= len(points):
+        raise ValueError(
+            f"nprobe {nprobe} <= nlist {nlist} <= {len(points)} points must hold, and nprobe be at least 1"
+        )
     centers = points[np.random.default_rng(0).choice(len(points), nlist, replace=False)]
     for _ in range(20):
         lists = ((points[:, None] - centers) ** 2).sum(2).argmin(1)
@@ -136,22 +148,22 @@ def show_lists(points: np.ndarray, query: np.ndarray, *, nlist: int, nprobe: int
     found, lost = nearest[seen[nearest]], nearest[~seen[nearest]]
 
     figure, axis = plt.subplots(figsize=(4.6, 4.2), layout="constrained")
-    axis.scatter(*points[~seen].T, s=9, color="#b6bec7", label="not looked at")
-    axis.scatter(*points[seen].T, s=14, color="#0969da", label="looked at")
+    axis.scatter(*points[~seen].T, s=9, color="#b6bec7", label="not searched")
+    axis.scatter(*points[seen].T, s=14, color="#0969da", label="searched")
     axis.scatter(*points[found].T, s=70, facecolors="none", edgecolors="#1a7f37", label="nearest, found")
     axis.scatter(*points[lost].T, s=70, marker="x", color="#cf222e", label="nearest, lost")
     axis.scatter(*query, s=150, marker="*", color="black", label="query")
     reach = 1.1 * np.sort(np.abs(points - query).max(1))[len(points) // 3]  # zoom in on the nearest third
     axis.set_xlim(query[0] - reach, query[0] + reach)
     axis.set_ylim(query[1] - reach, query[1] + reach)
-    axis.set_title(f"{nlist} lists, {nprobe} looked into (the part around the query)", fontsize=9)
+    axis.set_title(f"{nlist} lists, {nprobe} searched (the part around the query)", fontsize=9)
     axis.set_xticks([])
     axis.set_yticks([])
     axis.legend(fontsize=7, loc="upper left")
     plt.close(figure)
     print(
-        f"{nlist} lists, {nprobe} looked into: {seen.sum()} of {len(points)} points seen, "
-        f"{len(found)} of the {k} nearest found, {len(lost)} lost"
+        f"{nlist} centers + {seen.sum()} points in the {nprobe} lists searched = {nlist + seen.sum()} comparisons "
+        f"(FLAT: {len(points)}); {len(found)} of the {k} nearest found, {len(lost)} lost"
     )
     return figure
 
