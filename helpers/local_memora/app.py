@@ -67,6 +67,8 @@ def create_app(home: Path, api_key: str, projects: Collection[str] | None = None
     service = Service(home, LanceEngine(home / "lance"))
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # Flask would answer OPTIONS, and a doubled slash, in HTML
+    app.url_map.merge_slashes = False
 
     @app.post("/<resource>/<verb>")
     def call(resource: str, verb: str) -> Response:

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from helpers.local_memora.errors import ApiError
@@ -206,6 +206,12 @@ class Create(OnCollection):
         """Return schema and indexes, those of the quick set-up where only a dimension is given."""
         if self.schema_ is not None:
             return self.schema_, self.index_params
+        try:
+            return self._quick_schema(), self.index_params or [self._exact_index()]
+        except ValidationError as error:  # names or types that do not go together
+            raise _refusal(error) from None
+
+    def _quick_schema(self) -> CollectionSchema:
         max_length = (self.params.max_length or MAX_VARCHAR) if self.id_type == "VarChar" else None
         primary = FieldSchema(
             field_name=self.primary_field_name,
@@ -218,14 +224,15 @@ class Create(OnCollection):
             data_type="FloatVector",
             element_type_params=ElementTypeParams(dim=self.dimension),
         )
-        exact = IndexSpec(
+        return CollectionSchema(fields_=[primary, vector], auto_id=self.auto_id)
+
+    def _exact_index(self) -> IndexSpec:
+        return IndexSpec(
             metric_type=self.metric_type,
             field_name=self.vector_field_name,
             index_name=self.vector_field_name,
             params=IndexParams(index_type="FLAT"),
         )
-        schema = CollectionSchema(fields_=[primary, vector], auto_id=self.auto_id)
-        return schema, self.index_params or [exact]
 
 
 class CreateIndexes(OnCollection):
@@ -243,7 +250,7 @@ class OnIndex(OnCollection):
 class Store(OnCollection):
     """vectors/insert, vectors/upsert."""
 
-    data: dict[str, Any] | list[dict[str, Any]]
+    data: Annotated[list[dict[str, Any]], BeforeValidator(lambda rows: [rows] if isinstance(rows, dict) else rows)]
     partition_name: Name | None = None
 
 
@@ -253,8 +260,8 @@ class RangeAndProbes(Wire):
     model_config = ConfigDict(alias_generator=None)
     nprobe: Annotated[int, Field(ge=1, le=65_536)] | None = None
     ef: Annotated[int, Field(ge=1, le=32_768)] | None = None
-    radius: int | float | None = None
-    range_filter: int | float | None = None
+    radius: float | None = None
+    range_filter: float | None = None
 
 
 class SearchParams(Wire):
@@ -289,7 +296,7 @@ class Query(OnCollection):
 class Get(OnCollection):
     """vectors/get."""
 
-    id: list[int | str] | int | str
+    id: Any  # one key or a list; of which type, the collection's schema knows
     output_fields: list[str] | None = None
     partition_names: list[Name] | None = None
 
@@ -312,9 +319,14 @@ def parse(model: type[Body], body: dict[str, Any]) -> Any:
     try:
         return model.model_validate(body, by_alias=True, by_name=False)  # snake_case is not the contract's
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise ApiError(400, f"unknown field {where!r} in the request") from None
-        message = first["msg"].removeprefix("Value error, ")
-        raise ApiError(400, f"{where}: {message}" if where else message) from None
+        raise _refusal(error) from None
+
+
+def _refusal(error: ValidationError) -> ApiError:
+    """Say the first thing that is wrong, and where."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return ApiError(400, f"unknown field {where!r} in the request")
+    message = first["msg"].removeprefix("Value error, ")
+    return ApiError(400, f"{where}: {message}" if where else message)

@@ -59,15 +59,16 @@ class Service:
             lock.release()
 
     def _read(self, body: schema.OnCollection, work: Callable[[Collection], Any]) -> Any:
-        """Run a read; where it fails because the collection was dropped meanwhile, say that."""
+        """Run a read; where it fails because the collection was dropped or replaced meanwhile, look again."""
         collection = self._find(body)
         try:
             return work(collection)
         except ApiError:
             raise
         except Exception:
-            self._find(body)
-            raise
+            if self._find(body).id == collection.id:
+                raise
+            return self._read(body, work)
 
     # collections
 
@@ -189,22 +190,21 @@ class Service:
         return {"upsertCount": len(keys), "upsertIds": keys}
 
     def _store(self, body: schema.Store, *, replace: bool) -> list[Any]:
-        data = [body.data] if isinstance(body.data, dict) else body.data
-        if not data:
+        if not body.data:
             raise ApiError(400, "data holds no row")
         _no_partition(body.partition_name)
         fields = self._find(body).schema
         primary = fields.primary.field_name
         if fields.auto_id and replace:
             raise ApiError(400, f"upsert needs keys, and this collection numbers its rows itself ({primary!r}): insert")
-        columns = rows.columns(fields, data)
+        columns = rows.columns(fields, body.data)
         with self._turn(body):
             collection = self._find(body)
             if collection.schema != fields:
                 raise ApiError(409, f"the collection {body.collection_name!r} was replaced meanwhile; try again")
             _refuse_zero_vectors(collection, columns)
             if fields.auto_id:
-                columns[primary] = self._catalogue.take_ids(collection, len(data))
+                columns[primary] = self._catalogue.take_ids(collection, len(body.data))
             keys = columns[primary]
             if len(set(keys)) < len(keys):
                 doubled = next(key for key in keys if keys.count(key) > 1)
@@ -234,7 +234,7 @@ class Service:
                 dim = collection.schema.vector_field(index.field_name).element_type_params.dim or 0
                 zero = SearchRequest(np.zeros((1, dim), np.float32), index.field_name, "L2", 1)
                 for distance, row in self._engine.search(collection, zero)[0]:
-                    if distance == 0:
+                    if distance < rows.SHORTEST:
                         key = row[collection.schema.primary.field_name]
                         raise ApiError(400, f"row {key!r} has a vector of zeros, which COSINE can't compare")
 
@@ -257,7 +257,7 @@ class Service:
         queries = rows.vectors(
             body.data if many else [body.data], field.element_type_params.dim or 0, f"field {field.field_name!r}"
         )
-        if metric == "COSINE" and not queries.any(axis=1).all():
+        if metric == "COSINE" and (rows.squared_lengths(queries) < rows.SHORTEST).any():
             raise ApiError(400, "a query vector of zeros has no direction: COSINE can't compare it")
         fields = collection.schema.output_fields(body.output_fields, [])
         request = SearchRequest(
@@ -346,7 +346,7 @@ def _no_partition(names: str | list[str] | None) -> None:
 def _refuse_zero_vectors(collection: Collection, columns: dict[str, Any]) -> None:
     for index in collection.indexes:
         if index.metric_type == "COSINE":
-            zero = ~columns[index.field_name].any(axis=1)
+            zero = rows.squared_lengths(columns[index.field_name]) < rows.SHORTEST
             if zero.any():
                 row = int(zero.argmax())
                 raise ApiError(400, f"row {row}, field {index.field_name!r}: COSINE can't compare a vector of zeros")
@@ -357,7 +357,7 @@ def _keys_filter(collection: Collection, keys: list[Any]) -> filters.Node:
     primary = collection.schema.primary
     kind, python = ("text", str) if primary.data_type == "VarChar" else ("int", int)
     for key in keys:
-        if not isinstance(key, python) or (kind == "int" and not -(2**63) <= key < 2**63):
+        if type(key) is not python or (kind == "int" and not -(2**63) <= key < 2**63):
             raise ApiError(400, f"{key!r} is no {primary.data_type}, which the key {primary.field_name!r} is")
     literals = [filters.Literal(1, key) for key in keys]
     return filters.Operation(1, "in", [filters.Field(1, primary.field_name, primary.data_type), literals], kind)
