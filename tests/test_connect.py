@@ -1,0 +1,183 @@
+"""connect(): hosted Memora where all three settings name one, else the local one, always in the same place."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import helpers.connect
+from helpers.connect import HOSTED, ROOT, connect, memora_home, playground, setting
+from helpers.memora import InvalidRequestError, NotFoundError
+from helpers.memora.models import Collection
+
+KEY = "sk-3f9a-a-secret-that-must-not-show"
+ALL_THREE = {"MEMORA_API_KEY": KEY, "MEMORA_PROJECT_ID": "museum", "MEMORA_URL": "https://memora.test/v1"}
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a repository root of our own, with no variable set, so that neither yours nor your `.env` is read."""
+    for name in (*HOSTED, "MEMORA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(helpers.connect, "ROOT", tmp_path)
+    return tmp_path
+
+
+def write_env(root: Path, settings: dict[str, str], encoding: str = "utf-8") -> None:
+    (root / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding=encoding)
+
+
+def set_env(monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+
+# Which Memora --------------------------------------------------------------------------------------------------
+
+
+def test_nothing_set_means_the_local_memora_and_one_line_says_so(capsys, root):
+    client = connect()
+    assert capsys.readouterr() == ("Memora: the local one, data in .memora\n", "")
+    assert client.collections.list() == {"data": []}
+    assert (root / ".memora").is_dir()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_all_three_set_mean_hosted_memora_and_one_line_says_where_without_the_key(capsys, monkeypatch, root):
+    set_env(monkeypatch, ALL_THREE)
+    client = connect()
+    assert capsys.readouterr() == ("Memora: project 'museum' at https://memora.test/v1\n", "")
+    assert repr(client) == "Memora(project_id='museum', base_url='https://memora.test/v1')"
+    assert not (root / ".memora").exists()  # nothing local is made
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_dot_env_file_is_read_also_one_that_windows_wrote(capsys, root, encoding):
+    write_env(root, ALL_THREE, encoding)
+    assert connect().project_id == "museum"
+    assert capsys.readouterr().out == "Memora: project 'museum' at https://memora.test/v1\n"
+
+
+def test_a_dot_env_file_leaves_the_environment_alone(root):
+    write_env(root, ALL_THREE)
+    connect()
+    assert not any(name in os.environ for name in HOSTED)
+
+
+def test_the_environment_wins_over_dot_env_name_by_name(monkeypatch, root, capsys):
+    write_env(root, ALL_THREE)
+    monkeypatch.setenv("MEMORA_PROJECT_ID", "zoo")
+    connect()
+    assert capsys.readouterr().out == "Memora: project 'zoo' at https://memora.test/v1\n"
+
+
+def test_empty_variables_count_as_not_set_and_win_over_dot_env(monkeypatch, root, capsys):
+    write_env(root, ALL_THREE)  # the way to work locally for once
+    set_env(monkeypatch, dict.fromkeys(ALL_THREE, ""))
+    connect()
+    assert capsys.readouterr().out.startswith("Memora: the local one")
+    write_env(root, dict.fromkeys(ALL_THREE, ""))
+    assert setting("MEMORA_API_KEY") is None
+
+
+@pytest.mark.parametrize("given", [{0}, {1}, {2}, {0, 1}, {0, 2}, {1, 2}], ids=str)
+@pytest.mark.parametrize("place", ["environment", "environment, one empty", ".env"])
+def test_half_set_is_refused_naming_what_is_missing_and_nothing_is_made(capsys, monkeypatch, root, given, place):
+    some = {name: ALL_THREE[name] for n, name in enumerate(HOSTED) if n in given}
+    if place == ".env":
+        write_env(root, some)
+    else:
+        set_env(monkeypatch, (dict.fromkeys(HOSTED, "") if "empty" in place else {}) | some)
+    with pytest.raises(InvalidRequestError) as caught:
+        connect()
+    there, missing = str(caught.value).split(" set, but not ")
+    missing = missing.split(": hosted Memora needs all three.")[0]
+    assert there.split(" and ") == list(some)
+    assert missing.split(" and ") == [name for name in HOSTED if name not in some]
+    assert KEY not in str(caught.value)
+    assert capsys.readouterr() == ("", "")
+    assert not (root / ".memora").exists()
+
+
+def test_hosted_settings_that_can_not_be_right_are_refused_before_anything_is_said(capsys, monkeypatch):
+    set_env(monkeypatch, {**ALL_THREE, "MEMORA_URL": "memora.test"})
+    with pytest.raises(InvalidRequestError, match="must start with http:// or https://"):
+        connect()
+    set_env(monkeypatch, {**ALL_THREE, "MEMORA_API_KEY": "copied with a break\n"})
+    with pytest.raises(InvalidRequestError, match="copy it once more"):
+        connect()
+    assert capsys.readouterr().out == ""
+
+
+# Where the data is ---------------------------------------------------------------------------------------------
+
+
+def test_memora_home_moves_the_data_and_the_line_says_so(capsys, monkeypatch, root):
+    home = root / "far away" / "elsewhere é"
+    monkeypatch.setenv("MEMORA_HOME", str(home))
+    connect().collections.create(collection=Collection("c", 2))
+    assert capsys.readouterr().out == "Memora: the local one, data in .../elsewhere é\n"
+    assert (home / "catalogue.sqlite").is_file()
+    assert not (root / ".memora").exists()
+    assert connect().collections.list()["data"] == ["c"]
+    monkeypatch.delenv("MEMORA_HOME")
+    assert connect().collections.list()["data"] == []
+
+
+def test_memora_home_may_stand_in_dot_env_be_relative_to_the_root_or_start_at_home(monkeypatch, root):
+    write_env(root, {"MEMORA_HOME": "from/dot-env"})
+    assert memora_home() == root / "from/dot-env"
+    monkeypatch.setenv("MEMORA_HOME", "")
+    assert memora_home() == root / ".memora"
+    monkeypatch.setenv("HOME", str(root / "me"))
+    monkeypatch.setenv("MEMORA_HOME", "~/data")
+    assert memora_home() == root / "me" / "data"
+    monkeypatch.setenv("MEMORA_HOME", str(root / "absolute"))
+    assert memora_home() == root / "absolute"
+
+
+def test_the_data_are_in_the_same_place_whatever_folder_a_notebook_starts_in(tmp_path):
+    said = subprocess.run(
+        [sys.executable, "-c", "from helpers.connect import memora_home; print(memora_home())"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MEMORA_HOME": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert said == f"{ROOT / '.memora'}\n"
+
+
+def test_what_one_client_stores_the_next_one_finds(root):
+    with connect() as first:
+        first.collections.create(collection=Collection("c", 2))
+        first.vectors.insert(collection_name="c", data={"id": 1, "vector": [1, 0]})
+    with connect() as second:
+        assert second.vectors.get(collection_name="c", id=1)["data"] == [{"id": 1, "vector": [1.0, 0.0]}]
+
+
+# The playground ------------------------------------------------------------------------------------------------
+
+
+def test_nothing_done_in_a_playground_touches_the_real_collections(capsys, monkeypatch):
+    real = connect()
+    real.collections.create(collection=Collection("c", 2))
+    capsys.readouterr()
+    set_env(monkeypatch, ALL_THREE)  # not even hosted ones
+    with playground() as one, playground() as other:
+        assert len(capsys.readouterr().out.splitlines()) == 2  # one line each
+        assert one.collections.list() == other.collections.list() == {"data": []}
+        one.collections.create(collection=Collection("mine", 2))
+        with pytest.raises(NotFoundError):
+            one.collections.drop(collection_name="c")
+        assert other.collections.list() == {"data": []}
+    assert real.collections.list() == {"data": ["c"]}
+
+
+def test_a_playground_is_gone_when_its_process_ends(tmp_path):
+    work = "from helpers.connect import playground; playground().collections.list()"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", work], cwd=ROOT, env=environment, check=True, capture_output=True)
+    assert list(tmp_path.glob("memora-playground-*")) == []
