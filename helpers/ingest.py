@@ -364,7 +364,7 @@ def _remove(
     listed = set(folder.paths)
     gone = {key: row["image_path"] for key, row in stored.items() if key not in files}
     replaced = [key for key, path in gone.items() if path in listed - unread]
-    missing = [key for key, path in gone.items() if path not in listed | unread]
+    missing = [key for key, path in gone.items() if path not in listed]
     report.replaced = len(replaced)
     if remove_missing:
         report.removed = len(missing)

@@ -197,7 +197,7 @@ def test_without_weights_of_dinov2_the_installed_network_is_taken_and_nothing_fe
     assert extractor.embed(FILES[:1]).shape == (1, 1280)
     told = capsys.readouterr().out
     assert told == (
-        "Feature extractor: efficientnet-lite0, 1280 numbers a picture "
+        "Feature extractor: efficientnet-lite0, 1280 numbers per picture "
         "(its weights came with the installation; `make models` fetches DINOv2)\n"
     )
     assert not hub_cache.exists()
@@ -212,7 +212,7 @@ def test_dinov2_is_taken_where_its_files_are_in_the_hubs_cache_without_calling_t
     assert (extractor.name, extractor.dim) == ("dinov2-small", 32)
     assert extractor.embed(FILES[:2]).shape == (2, 32)
     assert capsys.readouterr().out == (
-        "Feature extractor: dinov2-small, 32 numbers a picture (its weights are on this machine)\n"
+        "Feature extractor: dinov2-small, 32 numbers per picture (its weights are on this machine)\n"
     )
 
 
