@@ -55,10 +55,7 @@ def connect() -> Memora:
 
 def setting(name: str) -> str | None:
     """Return a setting from the environment, else from `.env`; set but empty is None."""
-    if name in os.environ:
-        return os.environ[name] or None
-    # utf-8-sig: some editors on Windows begin a file with a mark, which would become a part of the first name.
-    return dotenv_values(ROOT / ".env", encoding="utf-8-sig").get(name) or None
+    return (os.environ[name] if name in os.environ else dotenv_values(ROOT / ".env").get(name)) or None
 
 
 def memora_home() -> Path:

@@ -1,5 +1,6 @@
 """What was acknowledged stays, once, whoever is killed or writes at the same moment: with real processes."""
 
+import contextlib
 import json
 import os
 import signal
@@ -14,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import helpers.memora.http
 from helpers.connect import ROOT, local_client
-from helpers.memora import Memora
+from helpers.memora import Memora, NotFoundError
 from helpers.memora.models import Collection, Index, IndexConfig
 
 BATCH = 20
@@ -357,6 +359,37 @@ say("done")
     assert counts == sorted(counts)
     (about,) = store.indexes.describe(collection_name="c", index_name="vector")["data"]
     assert (about["indexedRows"], about["pendingRows"], about["totalRows"]) == (7130, 0, 7130)
+
+
+def test_readers_of_a_collection_that_another_process_makes_anew_get_answers_or_are_told_it_is_gone(
+    store, start, monkeypatch
+):
+    monkeypatch.setattr(helpers.memora.http, "ATTEMPTS", 1)  # a second attempt would hide a fault
+    store.collections.create(collection=Collection("c", 2))
+    (other,) = start("""
+for turn in range(60):
+    client.collections.drop(collection_name="c")
+    client.collections.create(collection=Collection("c", 2))
+    client.vectors.insert(collection_name="c", data=rows([1, 2], turn))
+say("done")
+""")
+    done = threading.Event()
+    threading.Thread(target=lambda: (other.hear(), done.set()), daemon=True).start()
+    other.tell()
+    reads = [
+        lambda: store.collections.get_stats(collection_name="c")["data"]["rowCount"],
+        lambda: len(store.vectors.query(collection_name="c", filter="true")["data"]),
+        lambda: len(store.vectors.search(collection_name="c", data=[1, 0], anns_field="vector")["data"]),
+        lambda: 2 * len(store.vectors.get(collection_name="c", id=2)["data"]),
+    ]
+    answered = 0
+    while not done.is_set():
+        for read in reads:
+            with contextlib.suppress(NotFoundError):  # an UnavailableError would be a fault of ours
+                assert read() in (0, 2)
+                answered += 1
+    other.finish()
+    assert answered > 20
 
 
 def test_threads_that_share_a_client_lose_no_row(store):

@@ -561,9 +561,9 @@ def test_the_same_vector_has_similarity_one_and_never_more(client, rng):
         best = search(client, v, limit=1)[0]
         assert best["id"] == n
         assert 1 - 1e-6 < best["distance"] <= 1
-    assert search(client, stored[0], {"radius": 1}) == []  # nothing is more similar than the same
-    assert search(client, stored[0], {"radius": 1.5}) == []
-    assert len(search(client, stored[0], {"range_filter": 1})) == 50
+        assert search(client, v, {"radius": 1}) == []  # nothing is more similar than the same
+        assert search(client, v, {"radius": 1.5}) == []
+        assert len(search(client, v, {"range_filter": 1})) == 50
 
 
 def test_one_vector_or_a_list_of_one_answers_a_flat_list_and_several_answer_lists(client):
@@ -1112,12 +1112,29 @@ def test_nprobe_looks_at_more_lists_and_finds_more(client, rng):
 
 def test_a_filter_that_leaves_few_rows_still_fills_the_limit_unless_nprobe_says_where_to_look(client, rng):
     make(client, Field("g", "Int8"), dim=8, index=IndexConfig("IVF_FLAT", nlist=50))
-    insert(client, *({"id": n, "v": v, "g": n % 100} for n, v in enumerate(rng.normal(size=(1000, 8)))))
+    stored = rng.normal(size=(1000, 8)).astype(np.float32)
+    insert(client, *({"id": n, "v": v, "g": n % 100} for n, v in enumerate(stored)))
     assert index_state(client)[0] == "Finished"
-    query = rng.normal(size=8)
-    assert len(search(client, query, filter="g == 7", limit=10)) == 10
-    assert len(search(client, query, {"nprobe": 50}, filter="g == 7", limit=10)) == 10
-    assert len(search(client, query, {"nprobe": 1}, filter="g == 7", limit=10)) < 10
+    for query in rng.normal(size=(10, 8)):
+        values = distances("COSINE", query, stored)
+        want = [n for n in best_first("COSINE", values) if n % 100 == 7]
+        for params in (None, {"nprobe": 50}):
+            hits = search(client, query, params, filter="g == 7", limit=20)
+            assert ids(hits) == want
+            assert [hit["distance"] for hit in hits] == pytest.approx(values[want], abs=1e-5)
+        assert len(search(client, query, {"nprobe": 1}, filter="g == 7", limit=20)) < 10
+
+
+def test_a_narrow_filter_and_a_range_together_find_what_numpy_finds_though_lists_are_many(client, rng):
+    make(client, Field("g", "Int16"), dim=8, metric="L2", index=IndexConfig("IVF_FLAT", nlist=50))
+    stored = rng.normal(size=(1000, 8)).astype(np.float32)
+    insert(client, *({"id": n, "v": v, "g": n % 200} for n, v in enumerate(stored)))
+    for query in rng.normal(size=(20, 8)):
+        values = distances("L2", query, stored)
+        passing = np.flatnonzero(np.arange(1000) % 200 == 7)
+        radius = float(np.sort(values[passing])[2:4].mean())
+        hits = search(client, query, {"radius": radius}, filter="g == 7", limit=10)
+        assert ids(hits) == [n for n in best_first("L2", values) if n in passing and values[n] < radius]
 
 
 @pytest.mark.parametrize(
@@ -1242,6 +1259,7 @@ def test_a_collection_dropped_elsewhere_is_gone_here_and_its_rows_do_not_come_ba
             with pytest.raises(NotFoundError, match="there is no collection 'c'"):
                 call()
         make(there)
+        assert here.collections.describe(collection_name="c")["data"]["collectionID"] == 2  # ids are not used again
         assert count(here) == 0
         assert search(here, [1, 0]) == []
 

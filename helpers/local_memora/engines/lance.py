@@ -1,6 +1,5 @@
 """LanceDB, embedded: tables in a folder, no server, many processes at once."""
 
-import math
 import os
 from collections.abc import Callable
 from datetime import timedelta
@@ -115,11 +114,12 @@ class LanceEngine:
             search = search.bypass_vector_index()
         elif kind == "IVF_FLAT":
             # As many lists as asked for, no more, as in Milvus; where none are asked for, at least the default, and
-            # more (0: no upper bound) where a filter leaves too few hits in those.
+            # more (0: no upper bound) where a filter leaves too few hits in those. Lance hands out what it finds there
+            # infinitely far away; refining, it takes the distances of all hits again.
             if params.nprobe:
                 search = search.nprobes(params.nprobe)
             else:
-                search = search.minimum_nprobes(DEFAULT_NPROBE).maximum_nprobes(0)
+                search = search.minimum_nprobes(DEFAULT_NPROBE).maximum_nprobes(0).refine_factor(1)
         else:
             search = search.ef(params.ef or max(DEFAULT_EF, 2 * request.limit))
         low, high = _lance_range(request)
@@ -131,8 +131,7 @@ class LanceEngine:
         if request.metric == "COSINE":
             distances = distances.clip(-1, 1)  # rounding leaves 1.0000001
         rows = _rows(collection, found, fields)
-        # A filtered range search may hand out rows beyond the range, with an infinite distance.
-        return [(float(d), row) for d, row in zip(distances, rows, strict=True) if math.isfinite(d)]
+        return list(zip(distances.tolist(), rows, strict=True))
 
     def build_index(self, collection: Collection, index: IndexSpec) -> None:
         params, distance = index.params, DISTANCE[index.metric_type]
