@@ -43,7 +43,7 @@ notebooks: $(STAMP) ## execute the notebooks from a clean state and store their 
 	$(BIN)/python -m tests.execute_notebooks
 
 models: $(STAMP) ## fetch DINOv2 (88 MB) from the model hub
-	$(BIN)/python -m helpers.features
+	$(BIN)/python -m helpers.weights
 
 lock: $(STAMP) ## renew constraints.txt after a change of pyproject.toml
 	$(BIN)/python -m pip install --quiet uv

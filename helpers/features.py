@@ -1,31 +1,24 @@
 """Images -> unit vectors."""
 
-import contextlib
 import functools
 import os
-import sys
-import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
-import httpx
 import numpy as np
 from PIL import Image
 
-from helpers.connect import memora_home, setting
+from helpers.connect import setting
 from helpers.images import Source, open_image
+from helpers.weights import dinov2_on_this_machine, fetch_dinov2, model_folder, quiet_transformers
 
 # torch's threads wait for each other after every layer. By default they wait spinning, which starves whatever else runs
 # (measured with one other busy process on two cores: 3 to 7 pictures a second, 25 to 43 when they sleep instead). It
 # is read when torch is imported, so torch is imported in the functions below.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-DINOV2 = "facebook/dinov2-small"
-DINOV2_FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
-HUB_SECONDS = 5.0
 
 
 class FeatureExtractor(Protocol):
@@ -44,10 +37,6 @@ class FeatureExtractor(Protocol):
 
     def embed(self, images: Iterable[Source]) -> np.ndarray:
         """Return float32 vectors of unit length, shape (n, dim), in the order of the images."""
-
-
-class ModelUnavailableError(RuntimeError):
-    """A model's weights are not on this machine and can't be fetched now."""
 
 
 class _Extractor:
@@ -168,10 +157,9 @@ class DinoV2Extractor(_Extractor):
     batch_size = 16
 
     def __init__(self, source: str | os.PathLike, pooling: str = "cls", name: str = "dinov2-small") -> None:
-        import transformers
         from transformers import AutoImageProcessor, AutoModel
 
-        transformers.logging.disable_progress_bar()  # of reading weights; fetching them keeps its bar
+        quiet_transformers()
         if pooling not in ("cls", "mean"):
             raise ValueError(f"pooling is {pooling!r}; allowed: 'cls', 'mean'")
         self.processor = AutoImageProcessor.from_pretrained(source, local_files_only=True)
@@ -233,121 +221,7 @@ def load_extractor(name: str | None = None, pooling: str = "cls") -> FeatureExtr
     else:
         name, why = "efficientnet-lite0", "its weights came with the installation; `make models` fetches DINOv2"
     if name not in ("dinov2-small", "efficientnet-lite0"):
-        name = _model_folder(name)
+        name = model_folder(name)
     extractor = _load(name, pooling)
     print(f"Feature extractor: {extractor.name}, {extractor.dim} numbers per picture ({why})")
     return extractor
-
-
-def _model_folder(name: str) -> str:
-    folder = Path(name).expanduser().absolute()
-    if not folder.is_dir():
-        raise ValueError(f"There is no extractor {name!r}: 'dinov2-small', 'efficientnet-lite0', or a model's folder.")
-    if missing := [file for file in DINOV2_FILES[:2] if not (folder / file).is_file()]:
-        raise ValueError(f"The folder {name!r} holds no model: it has no {' and no '.join(missing)}.")
-    return str(folder)
-
-
-def dinov2_on_this_machine() -> bool:
-    """Return whether all files of DINOv2 are in the hub's cache on this machine."""
-    return bool(_cached_dinov2())
-
-
-def _cached_dinov2() -> str:
-    from huggingface_hub import try_to_load_from_cache  # the one look-up that never calls the hub
-
-    files = [try_to_load_from_cache(DINOV2, file) for file in DINOV2_FILES]
-    return str(Path(files[0]).parent) if all(isinstance(file, str) for file in files) else ""
-
-
-def fetch_dinov2() -> str:
-    """Return the folder of DINOv2's files, fetching them (88 MB, with a progress bar) where they are missing.
-
-    Raises
-    ------
-    ModelUnavailableError
-        The hub did not answer within 5 seconds, or failed midway; says what to do instead.
-    """
-    from huggingface_hub import constants, hf_hub_download
-
-    if folder := _cached_dinov2():
-        return folder
-    instead = (
-        "Go on with load_extractor('efficientnet-lite0'), which needs no download; or, from a machine that has the "
-        f"files ({', '.join(DINOV2_FILES)}), copy their folder here and set MEMORA_EXTRACTOR to its path."
-    )
-    if constants.HF_HUB_OFFLINE:
-        raise ModelUnavailableError(f"{DINOV2} is not on this machine, and HF_HUB_OFFLINE forbids fetching. {instead}")
-    try:
-        # The hub's own client tries for half a minute: ask once, shortly, before starting it.
-        url = f"{constants.ENDPOINT}/{DINOV2}/resolve/main/config.json"
-        httpx.head(url, timeout=HUB_SECONDS, follow_redirects=True).raise_for_status()
-    except httpx.HTTPError as error:
-        why = f"the model hub can't be reached ({error or type(error).__name__})"
-        raise ModelUnavailableError(f"{DINOV2} is not on this machine, and {why}. {instead}") from None
-    try:
-        for file in DINOV2_FILES:  # not snapshot_download, which waits without end for a hub that falls silent
-            hf_hub_download(DINOV2, file, etag_timeout=HUB_SECONDS)
-    except Exception as error:  # the hub's client raises the errors of several libraries
-        why = str(error).partition("\n")[0]
-        raise ModelUnavailableError(f"{DINOV2} could not be fetched ({why}). Try again. {instead}") from error
-    return _cached_dinov2()
-
-
-def dinov2_to_look_at() -> tuple[str, bool]:
-    """Return a folder from which `AutoModel.from_pretrained` works offline, and whether its weights are trained.
-
-    A model's folder that MEMORA_EXTRACTOR names comes first. Without DINOv2's weights on this machine, the same
-    architecture is saved untrained: its shapes and its speed are the real ones, its numbers mean nothing.
-    """
-    if (named := setting("MEMORA_EXTRACTOR")) and named not in ("dinov2-small", "efficientnet-lite0"):
-        return _model_folder(named), True
-    if dinov2_on_this_machine():
-        return fetch_dinov2(), True
-    folder = memora_home() / "untrained-dinov2-small"
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as parent:
-            whole = Path(parent, folder.name)
-            save_untrained_dinov2(whole)
-            with contextlib.suppress(OSError):  # another notebook was faster
-                whole.rename(folder)
-    return str(folder), False
-
-
-def save_untrained_dinov2(folder: Path, **changes: Any) -> None:
-    """Save DINOv2-small's architecture with random weights (seed 0), and its image processor.
-
-    Parameters
-    ----------
-    folder : Path
-        Where to.
-    **changes
-        Settings of `transformers.Dinov2Config` to change, to get a smaller one.
-    """
-    import torch
-    import transformers
-    from transformers import BitImageProcessorPil, Dinov2Config, Dinov2Model
-
-    transformers.logging.disable_progress_bar()  # of reading and writing weights; fetching them keeps its bar
-
-    # Settings as in the model's own config.json and preprocessor_config.json on the hub.
-    settings = {"hidden_size": 384, "num_attention_heads": 6, "image_size": 518, "patch_size": 14} | changes
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = Dinov2Model(Dinov2Config(**settings))
-    model.save_pretrained(folder)
-    BitImageProcessorPil(
-        size={"shortest_edge": 256},
-        crop_size={"height": 224, "width": 224},
-        image_mean=[0.485, 0.456, 0.406],
-        image_std=[0.229, 0.224, 0.225],
-        resample=3,
-    ).save_pretrained(folder)
-
-
-if __name__ == "__main__":  # `make models`
-    try:
-        load_extractor("dinov2-small")
-    except ModelUnavailableError as error:
-        sys.exit(str(error))

@@ -3,7 +3,10 @@
 import functools
 import io
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,19 +19,17 @@ import torch
 from huggingface_hub import constants
 from PIL import Image
 
-from helpers import features
-from helpers.features import (
+from helpers import features, weights
+from helpers.features import DinoV2Extractor, EfficientNetExtractor, load_extractor
+from helpers.images import DATA, ImageError, load_folder
+from helpers.weights import (
     DINOV2_FILES,
-    DinoV2Extractor,
-    EfficientNetExtractor,
     ModelUnavailableError,
     dinov2_on_this_machine,
     dinov2_to_look_at,
     fetch_dinov2,
-    load_extractor,
     save_untrained_dinov2,
 )
-from helpers.images import DATA, ImageError, load_folder
 
 FILES = [DATA / path for path in load_folder(DATA).paths[::28]]  # 14 pictures, of 14 categories
 COMMIT = "0123456789" * 4
@@ -350,11 +351,11 @@ def test_a_notebook_stopped_while_saving_leaves_no_half_model(hub_cache, tmp_pat
         (folder / "config.json").write_text("{}")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(features, "save_untrained_dinov2", stopped)
+    monkeypatch.setattr(weights, "save_untrained_dinov2", stopped)
     with pytest.raises(KeyboardInterrupt):
         dinov2_to_look_at()
     small = functools.partial(save_untrained_dinov2, hidden_size=12, num_hidden_layers=1)
-    monkeypatch.setattr(features, "save_untrained_dinov2", small)
+    monkeypatch.setattr(weights, "save_untrained_dinov2", small)
     source, _ = dinov2_to_look_at()
     assert DinoV2Extractor(source).dim == 12
 
@@ -455,7 +456,7 @@ def refused(capsys: pytest.CaptureFixture) -> str:
     start = time.perf_counter()
     with pytest.raises(ModelUnavailableError) as caught:
         load_extractor("dinov2-small")
-    assert time.perf_counter() - start < features.HUB_SECONDS + 3
+    assert time.perf_counter() - start < weights.HUB_SECONDS + 3
     message = str(caught.value)
     assert "facebook/dinov2-small is not on this machine" in message
     assert "load_extractor('efficientnet-lite0')" in message
@@ -476,7 +477,7 @@ def test_a_hub_that_accepts_and_never_answers_is_told_within_seconds(hub_cache, 
         hole.bind(("127.0.0.1", 0))
         hole.listen()
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{hole.getsockname()[1]}")
-        monkeypatch.setattr(features, "HUB_SECONDS", 2.0)
+        monkeypatch.setattr(weights, "HUB_SECONDS", 2.0)
         assert "the model hub can't be reached (timed out)" in refused(capsys)
 
 
@@ -486,7 +487,7 @@ def test_no_name_server_is_told_within_seconds(hub_cache, monkeypatch, capsys):
 
 
 def test_the_real_limit_for_the_hub_is_seconds_not_minutes():
-    assert features.HUB_SECONDS <= 5
+    assert weights.HUB_SECONDS <= 5
 
 
 def test_hf_hub_offline_is_obeyed_without_a_single_connection(hub_cache, no_network, monkeypatch, capsys):
@@ -523,3 +524,19 @@ def _with_hub() -> None:
 
     with pytest.raises(Exception):  # noqa: B017
         HfApi(endpoint="http://127.0.0.1:9").model_info("facebook/dinov2-small", timeout=1)
+
+
+def test_a_second_lesson_shows_no_progress_bar_where_the_untrained_model_is_there_already(tmp_path: Path) -> None:
+    code = (
+        "from helpers.weights import dinov2_to_look_at; from transformers import AutoModel; "
+        "AutoModel.from_pretrained(dinov2_to_look_at()[0], local_files_only=True)"
+    )
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "MEMORA_HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "%|" not in done.stdout + done.stderr
