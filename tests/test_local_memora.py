@@ -4,6 +4,7 @@ import functools
 import http.client
 import logging
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -1276,3 +1277,13 @@ def test_a_writer_that_waits_too_long_for_its_turn_is_told_so(tmp_path, monkeypa
             insert(client, {"id": 1, "v": [1, 0]})
         assert caught.value.status == 503
         assert insert(client, {"id": 1, "v": [1, 0]})["insertCount"] == 1
+
+
+def test_data_removed_under_an_open_notebook_is_told_at_once_with_what_to_do(tmp_path):
+    with local_client(tmp_path / "home") as client:
+        make(client)
+        shutil.rmtree(tmp_path / "home")
+        for call in (lambda: client.collections.list(), lambda: search(client, [1, 0]), lambda: make(client)):
+            with pytest.raises(InvalidRequestError, match="was removed while it was open: restart the kernel"):
+                call()
+    assert not (tmp_path / "home").exists()  # and nothing half-made is left in its place

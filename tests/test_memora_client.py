@@ -414,8 +414,8 @@ def test_a_server_that_recovers_gives_the_answer_with_no_error(waits):
     assert len(sent) == 3
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 501])
-def test_a_refusal_is_not_asked_again(status, waits):
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 500, 501])
+def test_a_refusal_or_a_bug_is_not_asked_again(status, waits):
     client, sent = watched(httpx.Response(status, json={"message": "no"}))
     with pytest.raises(MemoraError):
         client.collections.list()

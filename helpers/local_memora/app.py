@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from helpers.local_memora import schema
 from helpers.local_memora.errors import ApiError
-from helpers.local_memora.service import Service
+from helpers.local_memora.service import CATALOGUE, Service
 
 MAX_BODY = 64 * 1024 * 1024  # bytes: about 8,000 rows of 384 numbers
 log = logging.getLogger(__name__)
@@ -75,6 +75,8 @@ def create_app(home: Path, api_key: str, projects: Collection[str] | None = None
         given = request.headers.get("Api-Key", "")
         if not hmac.compare_digest(given.encode(), api_key.encode()):
             raise ApiError(401, "the Api-Key header is missing or holds another key")
+        if not (home / CATALOGUE).is_file():
+            raise ApiError(410, "the local Memora's data was removed while it was open: restart the kernel")
         if verb in NOT_YET.get(resource, ()):
             raise ApiError(501, f"the local Memora does not do {resource}/{verb} yet")
         if f"{resource}/{verb}" not in VERBS:

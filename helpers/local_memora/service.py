@@ -15,6 +15,7 @@ from helpers.local_memora.engines import Engine, SearchRequest
 from helpers.local_memora.errors import ApiError
 from helpers.local_memora.schema import IndexSpec
 
+CATALOGUE = "catalogue.sqlite"
 LOCK_SECONDS = 120
 AUTO_BUILD_ROWS = 1_000  # after a write: below that, looking at every row is as fast as an index
 
@@ -32,7 +33,7 @@ class Service:
 
     def __init__(self, home: Path, engine: Engine) -> None:
         self._engine = engine
-        self._catalogue = Catalogue(home / "catalogue.sqlite")
+        self._catalogue = Catalogue(home / CATALOGUE)
         self._locks = home / "locks"
         self._locks.mkdir(exist_ok=True)
 

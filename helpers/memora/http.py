@@ -13,6 +13,7 @@ import tenacity
 from helpers.memora import errors
 
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+PASSING = {None, 408, 429, 502, 503, 504}  # no answer, and statuses that may be others in a moment
 ATTEMPTS = 4  # the first and three more, about 0.2 + 0.4 + 0.8 seconds apart
 
 
@@ -81,7 +82,7 @@ class Http:
         if not repeatable:
             return self._once(path, content)
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(errors.UnavailableError),
+            retry=tenacity.retry_if_exception(_may_pass),
             stop=tenacity.stop_after_attempt(ATTEMPTS),
             wait=tenacity.wait_exponential(multiplier=0.2) + tenacity.wait_random(0, 0.1),
             reraise=True,
@@ -116,6 +117,10 @@ def _json_object(response: httpx.Response) -> dict[str, Any] | None:
 def _reason(response: httpx.Response, path: str) -> str:
     said = (_json_object(response) or {}).get("message")
     return str(said or f"{path} failed: {response.reason_phrase}")
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, errors.UnavailableError) and error.status in PASSING
 
 
 def to_json(body: dict[str, Any]) -> bytes:
