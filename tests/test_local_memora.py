@@ -418,12 +418,13 @@ def test_a_name_that_could_leave_its_folder_or_its_query_is_refused(wire, tmp_pa
         ("collections/create", {"collectionName": name, "dimension": 2}),
         ("collections/drop", {"collectionName": name}),
         ("collections/has", {"collectionName": name}),
-        ("collections/has", {"collectionName": "c", "project_id": name}),
         (CREATE, {**NEW, "schema": changed("fields.1.fieldName", name)}),
         (CREATE, {**NEW, "dimension": 2, "vectorFieldName": name}),
         ("indexes/create", {"collectionName": "c", "indexParams": [{**INDEX, "indexName": name}]}),
         (FIND, {**SEARCH, "annsField": name}),
     ]
+    if name not in ("a-b", "1a"):  # projects may be called so
+        tries.append(("collections/has", {"collectionName": "c", "project_id": name}))
     for verb, body in tries:
         status, message = wire.post(verb, **body)
         assert status == 400, (verb, message)

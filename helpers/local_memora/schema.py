@@ -29,7 +29,14 @@ def _name(value: str) -> str:
     return value
 
 
+def _project_id(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,254}", value):
+        raise ValueError(f"{value[:60]!r} is no name of a project: letters, digits, underscores, hyphens, at most 255")
+    return value
+
+
 Name = Annotated[str, AfterValidator(_name)]
+ProjectId = Annotated[str, AfterValidator(_project_id)]
 
 
 class Wire(BaseModel):
@@ -174,7 +181,7 @@ class CreateParams(Wire):
 class Body(Wire):
     """Every call names its project."""
 
-    project_id: Annotated[Name, Field(alias="project_id")]
+    project_id: Annotated[ProjectId, Field(alias="project_id")]
 
 
 class OnCollection(Body):

@@ -41,13 +41,15 @@ class AuthenticationError(MemoraError):
 class NotFoundError(MemoraError):
     """There is no such collection, index or call."""
 
-    next_step = "client.collections.list() names the collections there are; notebook 01 creates the kit's own."
+    next_step = "client.collections.list() names what there is, or client.indexes.list(...); notebook 01 creates ours."
 
 
 class AlreadyExistsError(MemoraError):
     """The name, or the primary key, is taken."""
 
-    next_step = "Ask first with client.collections.has(...); for rows, client.vectors.upsert(...) replaces them."
+    next_step = (
+        "Ask first with client.collections.has(...) or client.indexes.list(...); for rows, upsert(...) replaces them."
+    )
 
 
 class InvalidRequestError(MemoraError):
