@@ -108,9 +108,9 @@ class _Extractor:
 class EfficientNetExtractor(_Extractor):
     """EfficientNet-Lite0, trained on ImageNet; its weights come in a pip package, so nothing is downloaded.
 
-    The features are the mean over the 7 x 7 places of the last feature map: 1280 numbers. Input: the picture squeezed to
-    256 x 256, of that the middle 224 x 224 (precision@5 on our queries 0.950; squeezed to 224 at once 0.929), then
-    `(x - 127) / 128`, as the network was trained:
+    The features are the mean over the 7 x 7 places of the last feature map: 1280 numbers. Input: the picture squeezed
+    to 256 x 256, of that the middle 224 x 224 (precision@5 on our queries 0.950; squeezed to 224 at once 0.929),
+    then `(x - 127) / 128`, as the network was trained:
     https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
     """
 
