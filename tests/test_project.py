@@ -29,7 +29,7 @@ def conda() -> dict[str, SpecifierSet]:
     (pip,) = [entry["pip"] for entry in entries if isinstance(entry, dict)]
     texts = [entry for entry in entries if isinstance(entry, str)] + [entry for entry in pip if entry[0] != "-"]
     # conda writes one = for what pip writes ==
-    found = [re.match(r"([\w.-]+)(.*)", re.sub(r"(?<![=<>])=(?!=)", "==", text)).groups() for text in texts]
+    found = [re.match(r"([\w.-]+)([^;]*)", re.sub(r"(?<![=<>])=(?!=)", "==", text)).groups() for text in texts]
     return {name: SpecifierSet(spec) for name, spec in found}
 
 
