@@ -28,7 +28,16 @@ from helpers.memora import (
     NotFoundError,
     UnavailableError,
 )
-from helpers.memora.models import Collection, ElementTypeParams, Field, Index, IndexConfig, Schema
+from helpers.memora.models import (
+    Collection,
+    ElementTypeParams,
+    Field,
+    Index,
+    IndexConfig,
+    Ranker,
+    Schema,
+    Search,
+)
 
 KEY = "sk-3f9a-a-secret-that-must-not-show"
 
@@ -89,8 +98,20 @@ def test_code_written_for_the_sdk_finds_every_call_and_argument_under_its_name()
             "has": ["collection_name"],
             "describe": ["collection_name"],
             "drop": ["collection_name"],
+            "rename": ["collection_name", "new_collection_name"],
             "load": ["collection_name"],
+            "release": ["collection_name"],
+            "get_load_state": ["collection_name"],
             "get_stats": ["collection_name"],
+        },
+        "partitions": {
+            "create": ["collection_name", "partition_name"],
+            "drop": ["collection_name", "partition_name"],
+            "has": ["collection_name", "partition_name"],
+            "list": ["collection_name"],
+            "get_stats": ["collection_name", "partition_name"],
+            "load": ["collection_name", "partition_names"],
+            "release": ["collection_name", "partition_names"],
         },
         "indexes": {
             "create": ["collection_name", "index_params"],
@@ -105,12 +126,14 @@ def test_code_written_for_the_sdk_finds_every_call_and_argument_under_its_name()
                 "collection_name", "data", "anns_field", "filter", "limit", "offset", "grouping_field", "output_fields",
                 "search_params", "partition_names",
             ],
+            "hybrid_search": ["collection_name", "search", "rerank", "output_fields", "partition_names"],
             "query": ["collection_name", "filter", "output_fields", "partition_names"],
             "get": ["collection_name", "id", "output_fields", "partition_names"],
             "delete": ["collection_name", "filter", "partition_name"],
         },
     }  # fmt: skip
     for resource, verbs in names.items():
+        assert {verb for verb in dir(getattr(client, resource)) if verb[0] != "_"} == set(verbs), resource
         for verb, arguments in verbs.items():
             assert list(inspect.signature(getattr(getattr(client, resource), verb)).parameters) == arguments, verb
     assert list(inspect.signature(Memora).parameters)[:3] == ["api_key", "project_id", "base_url"]
@@ -130,6 +153,8 @@ def test_models_take_the_sdks_arguments_in_the_sdks_order():
         ElementTypeParams: ["max_length", "dim", "max_capacity"],
         Index: ["metric_type", "field_name", "index_name", "params"],
         IndexConfig: ["index_type", "nlist", "m", "ef_construction"],
+        Search: ["data", "anns_field", "limit"],
+        Ranker: ["strategy", "params"],
     }
     for model, names in leading.items():
         assert [field.name for field in dataclasses.fields(model)][: len(names)] == names
@@ -182,8 +207,42 @@ CALLS = {
     "collections/has": (lambda c: c.collections.has(collection_name="c"), {"collectionName": "c"}),
     "collections/describe": (lambda c: c.collections.describe(collection_name="c"), {"collectionName": "c"}),
     "collections/drop": (lambda c: c.collections.drop(collection_name="c"), {"collectionName": "c"}),
+    "collections/rename": (
+        lambda c: c.collections.rename(collection_name="c", new_collection_name="d"),
+        {"collectionName": "c", "newCollectionName": "d"},
+    ),
+    "collections/release": (lambda c: c.collections.release(collection_name="c"), {"collectionName": "c"}),
+    "collections/get_load_state": (
+        lambda c: c.collections.get_load_state(collection_name="c"),
+        {"collectionName": "c"},
+    ),
     "collections/load": (lambda c: c.collections.load(collection_name="c"), {"collectionName": "c"}),
     "collections/get_stats": (lambda c: c.collections.get_stats(collection_name="c"), {"collectionName": "c"}),
+    "partitions/create": (
+        lambda c: c.partitions.create(collection_name="c", partition_name="p"),
+        {"collectionName": "c", "partitionName": "p"},
+    ),
+    "partitions/drop": (
+        lambda c: c.partitions.drop(collection_name="c", partition_name="p"),
+        {"collectionName": "c", "partitionName": "p"},
+    ),
+    "partitions/has": (
+        lambda c: c.partitions.has(collection_name="c", partition_name="p"),
+        {"collectionName": "c", "partitionName": "p"},
+    ),
+    "partitions/list": (lambda c: c.partitions.list(collection_name="c"), {"collectionName": "c"}),
+    "partitions/get_stats": (
+        lambda c: c.partitions.get_stats(collection_name="c", partition_name="p"),
+        {"collectionName": "c", "partitionName": "p"},
+    ),
+    "partitions/load": (
+        lambda c: c.partitions.load(collection_name="c", partition_names=["p", "q"]),
+        {"collectionName": "c", "partitionNames": ["p", "q"]},
+    ),
+    "partitions/release": (
+        lambda c: c.partitions.release(collection_name="c", partition_names=["p"]),
+        {"collectionName": "c", "partitionNames": ["p"]},
+    ),
     "indexes/create": (
         lambda c: c.indexes.create(
             collection_name="c", index_params=[Index("IP", "v", "i", IndexConfig("HNSW", m=16, ef_construction=200))]
@@ -225,6 +284,43 @@ CALLS = {
             "collectionName": "c", "data": [0.5, 0.25], "annsField": "v", "filter": "id > 1", "limit": 3, "offset": 2,
             "groupingField": "g", "outputFields": ["name"], "partitionNames": ["p"],
             "searchParams": {"metricType": "COSINE", "params": {"nprobe": 16, "radius": 0.5, "range_filter": 0.9}},
+        },
+    ),
+    "vectors/hybrid_search": (
+        lambda c: c.vectors.hybrid_search(
+            collection_name="c",
+            search=[Search([0.5, 0.25], "v", 10), Search([[1.0]], "w")],
+        ),
+        {
+            "collectionName": "c",
+            "search": [{"data": [0.5, 0.25], "annsField": "v", "limit": 10}, {"data": [[1.0]], "annsField": "w"}],
+            "rerank": {"strategy": "rrf", "params": {"k": 60}},
+        },
+    ),
+    "vectors/hybrid_search with everything": (
+        lambda c: c.vectors.hybrid_search(
+            collection_name="c",
+            search=(
+                Search(
+                    data=[0.5], anns_field="v", limit=3, filter="id > 1", offset=2, grouping_field="g",
+                    metric_type="IP", ignore_growing=False, params={"nprobe": 16},
+                ),
+                Search([0.25], "v", 4),
+            ),
+            rerank=Ranker("weighted", {"weights": [0.7, 0.3]}), output_fields=["name"], partition_names=["p"],
+        ),
+        {
+            "collectionName": "c",
+            "search": [
+                {
+                    "data": [0.5], "annsField": "v", "filter": "id > 1", "groupingField": "g", "metricType": "IP",
+                    "limit": 3, "offset": 2, "ignoreGrowing": False, "params": {"nprobe": 16},
+                },
+                {"data": [0.25], "annsField": "v", "limit": 4},
+            ],
+            "rerank": {"strategy": "weighted", "params": {"weights": [0.7, 0.3]}},
+            "outputFields": ["name"],
+            "partitionNames": ["p"],
         },
     ),
     "vectors/query": (
@@ -302,15 +398,19 @@ def test_one_vector_in_any_common_form_arrives_as_its_numbers(kind):
     client, sent = watched(ok([]))
     client.vectors.search(collection_name="c", data=ONE_VECTOR[kind], anns_field="v")
     client.vectors.insert(collection_name="c", data={"v": ONE_VECTOR[kind]})
+    client.vectors.hybrid_search(collection_name="c", search=[Search(ONE_VECTOR[kind], "v")])
     assert body(sent[0])["data"] == ROW
     assert body(sent[1])["data"] == [{"v": ROW}]
+    assert body(sent[2])["search"][0]["data"] == ROW
 
 
 @pytest.mark.parametrize("kind", MANY_VECTORS)
 def test_several_vectors_in_any_common_form_arrive_as_their_numbers(kind):
     client, sent = watched(ok([]))
     client.vectors.search(collection_name="c", data=MANY_VECTORS[kind], anns_field="v")
+    client.vectors.hybrid_search(collection_name="c", search=[Search(MANY_VECTORS[kind], "v")])
     assert body(sent[0])["data"] == SEVERAL
+    assert body(sent[1])["search"][0]["data"] == SEVERAL
 
 
 def test_ids_and_numbers_from_numpy_and_torch_keep_every_digit():
@@ -362,6 +462,9 @@ def test_a_vector_with_nan_or_infinity_is_refused_before_anything_is_sent(form, 
         client.vectors.search(collection_name="c", data=vector, anns_field="v")
     with pytest.raises(InvalidRequestError, match="query vector holds NaN or infinity"):
         client.vectors.search(collection_name="c", data=[[1.0, 2.0, 3.0], vector], anns_field="v")
+    for data in (vector, [[1.0, 2.0, 3.0], vector]):
+        with pytest.raises(InvalidRequestError, match=r"Search 1, field 'w': the query vector holds NaN or infinity"):
+            client.vectors.hybrid_search(collection_name="c", search=[Search([1.0, 2.0, 3.0], "v"), Search(data, "w")])
     assert not sent
 
 
@@ -385,9 +488,151 @@ def test_what_has_no_json_form_is_refused_in_words_before_anything_is_sent():
     assert not sent
 
 
+TAKES_PARTITIONS = {
+    "partitions.load": lambda c, names: c.partitions.load(collection_name="c", partition_names=names),
+    "partitions.release": lambda c, names: c.partitions.release(collection_name="c", partition_names=names),
+    "search": lambda c, names: c.vectors.search(collection_name="c", data=[1.0], anns_field="v", partition_names=names),
+    "hybrid_search": lambda c, names: c.vectors.hybrid_search(
+        collection_name="c", search=[Search([1.0], "v")], partition_names=names
+    ),
+    "query": lambda c, names: c.vectors.query(collection_name="c", filter="id > 1", partition_names=names),
+    "get": lambda c, names: c.vectors.get(collection_name="c", id=1, partition_names=names),
+}
+TAKES_FIELDS = {
+    "search": lambda c, names: c.vectors.search(collection_name="c", data=[1.0], anns_field="v", output_fields=names),
+    "hybrid_search": lambda c, names: c.vectors.hybrid_search(
+        collection_name="c", search=[Search([1.0], "v")], output_fields=names
+    ),
+    "query": lambda c, names: c.vectors.query(collection_name="c", filter="id > 1", output_fields=names),
+    "get": lambda c, names: c.vectors.get(collection_name="c", id=1, output_fields=names),
+}
+NAME_LISTS = [("partition_names", "partitionNames", call) for call in TAKES_PARTITIONS.values()] + [
+    ("output_fields", "outputFields", call) for call in TAKES_FIELDS.values()
+]
+NAME_IDS = [f"{name} partitions" for name in TAKES_PARTITIONS] + [f"{name} fields" for name in TAKES_FIELDS]
+
+
+@pytest.mark.parametrize(("argument", "wire", "call"), NAME_LISTS, ids=NAME_IDS)
+def test_one_name_without_its_brackets_is_not_looked_up_letter_by_letter(argument, wire, call):
+    client, sent = watched(ok([]))
+    for name in ("mugs", "", np.str_("mugs")):
+        with pytest.raises(InvalidRequestError, match=rf"^{argument} is the single string .*: write {argument}=\["):
+            call(client, name)
+    for wrong in (7, [7], [["mugs"]], b"mugs", [None]):
+        with pytest.raises(
+            InvalidRequestError, match=rf"^{argument} takes a list of names, each a string; .* is a \w+"
+        ):
+            call(client, wrong)
+    assert not sent
+
+
+@pytest.mark.parametrize(("argument", "wire", "call"), NAME_LISTS, ids=NAME_IDS)
+def test_names_in_any_common_collection_arrive_as_a_list_in_their_order(argument, wire, call):
+    client, sent = watched(ok([]))
+    for names in (["b", "a"], ("b", "a"), {"b": 1, "a": 2}, np.array(["b", "a"]), (name for name in "ba")):
+        call(client, names)
+        assert body(sent[-1])[wire] == ["b", "a"]
+
+
+# Hybrid search -------------------------------------------------------------------------------------------------
+
+TWO = [Search([1.0], "v", 5), Search([2.0], "w", 5)]
+
+
+@pytest.mark.parametrize(
+    ("ranker", "expected"),
+    [
+        (Ranker(), {"strategy": "rrf", "params": {"k": 60}}),
+        (Ranker("rrf", {"k": 10}), {"strategy": "rrf", "params": {"k": 10}}),
+        (Ranker("weighted", {"weights": (0, 1)}), {"strategy": "weighted", "params": {"weights": [0.0, 1.0]}}),
+        (
+            Ranker("weighted", {"weights": np.array([0.75, 0.25], np.float32), "norm_score": True}),
+            {"strategy": "weighted", "params": {"weights": [0.75, 0.25], "norm_score": True}},
+        ),
+        (
+            Ranker("weighted", {"weights": torch.tensor([0.75, 0.25])}),
+            {"strategy": "weighted", "params": {"weights": [0.75, 0.25]}},
+        ),
+    ],
+    ids=["default", "k", "tuple", "array and Milvus' own option", "tensor"],
+)
+def test_the_ranking_that_was_asked_for_is_the_one_that_is_sent(ranker, expected):
+    client, sent = watched(ok([]))
+    client.vectors.hybrid_search(collection_name="c", search=TWO, rerank=ranker)
+    assert body(sent[0])["rerank"] == expected
+
+
+@pytest.mark.parametrize(
+    ("ranker", "sentence"),
+    [
+        (Ranker("weightd"), r"no ranker 'weightd': the strategy is 'rrf' or 'weighted'"),
+        (Ranker("RRF"), r"no ranker 'RRF'"),
+        (Ranker("rrf", {"weights": [0.7, 0.3]}), r"'rrf' takes \{'k': 60\}, not .*; weights go with .* 'weighted'"),
+        (Ranker("rrf", 60), r"'rrf' takes \{'k': 60\}, not 60"),
+        (Ranker("weighted"), r"'weighted' takes \{'weights': \[0\.7, 0\.3\]\}, numbers from 0 to 1, not None"),
+        (Ranker("weighted", {"k": 60}), r"'weighted' takes .* not \{'k': 60\}"),
+        (Ranker("weighted", [0.7, 0.3]), r"'weighted' takes .* not \[0\.7, 0\.3\]"),
+        (Ranker("weighted", {"weights": 0.7}), r"'weighted' takes"),
+        (Ranker("weighted", {"weights": ["a", "b"]}), r"'weighted' takes"),
+        (Ranker("weighted", {"weights": [7, 3]}), r"weight 7\.0 is outside 0 to 1: scale the weights"),
+        (Ranker("weighted", {"weights": [0.5, -0.1]}), r"weight -0\.1 is outside 0 to 1"),
+        (Ranker("weighted", {"weights": [float("nan"), 0.5]}), r"weight nan is outside 0 to 1"),
+        (Ranker("weighted", {"weights": [1]}), r"number of weights is 1, that of the searches 2: give one weight for"),
+        (Ranker("weighted", {"weights": [0.1] * 3}), r"number of weights is 3, that of the searches 2"),
+        ("rrf", r"rerank is a str: write rerank=Ranker\("),
+        ({"strategy": "rrf", "params": {"k": 60}}, r"rerank is a dict: write rerank=Ranker\("),
+    ],
+    ids=str,
+)
+def test_a_ranker_that_could_not_rank_is_refused_before_anything_is_sent(ranker, sentence):
+    client, sent = watched(ok([]))
+    with pytest.raises(InvalidRequestError, match=sentence) as caught:
+        client.vectors.hybrid_search(collection_name="c", search=TWO, rerank=ranker)
+    assert caught.value.status is None
+    assert not sent
+
+
+def test_a_ranker_changed_after_it_was_made_is_checked_as_it_is_sent():
+    client, sent = watched(ok([]))
+    ranker = Ranker("weighted", {"weights": [0.7, 0.3]})
+    client.vectors.hybrid_search(collection_name="c", search=TWO, rerank=ranker)
+    ranker.params["weights"][0] = 70
+    with pytest.raises(InvalidRequestError, match=r"weight 70\.0 is outside 0 to 1"):
+        client.vectors.hybrid_search(collection_name="c", search=TWO, rerank=ranker)
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("search", "sentence"),
+    [
+        (TWO[0], r"takes a list of searches, and this is a Search: write search=\[Search\(\.\.\.\)"),
+        ([], r"takes a list of searches, and this is an empty one"),
+        (None, r"takes a list of searches, and this is a NoneType"),
+        ([TWO[0], {"data": [1.0], "annsField": "v"}], r"Search 1 is a dict: write Search\(data, anns_field"),
+        ([[1.0, 2.0]], r"Search 0 is a list: write Search\(data, anns_field"),
+    ],
+    ids=["no list", "empty", "None", "wire form", "a vector"],
+)
+def test_what_is_no_list_of_searches_is_told_in_a_sentence_before_anything_is_sent(search, sentence):
+    client, sent = watched(ok([]))
+    with pytest.raises(InvalidRequestError, match=sentence):
+        client.vectors.hybrid_search(collection_name="c", search=search)
+    assert not sent
+
+
+def test_searches_that_hold_arrays_can_be_told_apart_without_a_numpy_error():
+    one, other = Search(np.ones(3), "v"), Search(np.ones(3), "v")
+    assert one == one
+    assert one != other
+    assert [one, other].index(other) == 1
+
+
 # Retries -------------------------------------------------------------------------------------------------------
 
-NOT_REPEATED = ("collections/create", "collections/drop", "indexes/create", "indexes/drop", "vectors/insert")
+NOT_REPEATED = (
+    "collections/create", "collections/drop", "collections/rename", "partitions/create", "partitions/drop",
+    "indexes/create", "indexes/drop", "vectors/insert",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -445,7 +690,12 @@ def test_each_status_is_an_error_of_its_kind_with_the_servers_words(status, erro
 
 
 def test_errors_a_learner_can_mend_say_what_to_do_next(waits):
-    steps = {401: "MEMORA_API_KEY", 404: r"client\.collections\.list\(\)", 409: "upsert", 503: "MEMORA_URL"}
+    steps = {
+        401: "MEMORA_API_KEY",
+        404: r"collections\.list\(.*partitions\.list\(",
+        409: r"partitions\.has\(.*upsert",
+        503: "MEMORA_URL",
+    }
     for status, step in steps.items():
         client, _ = watched(httpx.Response(status, json={"message": "no"}))
         with pytest.raises(MemoraError, match=step):
@@ -674,6 +924,9 @@ def test_a_foreign_servers_words_about_lengths_become_the_learners_sentence(form
         ),
         lambda: client.vectors.search(collection_name="c", data=vector, anns_field="vector"),
         lambda: client.vectors.search(collection_name="c", data=[right, vector], anns_field="vector"),
+        lambda: client.vectors.hybrid_search(
+            collection_name="c", search=[Search(right, "vector"), Search(vector, "vector")]
+        ),
     ]
     for call in calls:
         with pytest.raises(InvalidRequestError, match=SENTENCE) as caught:
@@ -714,7 +967,8 @@ def test_a_good_call_costs_one_request():
     client, sent = watched(ok({"insertCount": 1}))
     client.vectors.insert(collection_name="c", data={"id": 1, "vector": [0.5] * 512})
     client.vectors.search(collection_name="c", data=[0.5] * 512, anns_field="vector")
-    assert len(sent) == 2
+    client.vectors.hybrid_search(collection_name="c", search=[Search([0.5] * 512, "vector")])
+    assert len(sent) == 3
 
 
 def test_the_pool_is_closed_with_the_client():

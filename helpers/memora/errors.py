@@ -2,7 +2,7 @@
 
 MemoraError
  +-- AuthenticationError   401, 403   the key or the project is not accepted
- +-- NotFoundError         404        no such collection, index or call
+ +-- NotFoundError         404        no such collection, partition, index or call
  +-- AlreadyExistsError    409        the name or the key is taken
  +-- InvalidRequestError   other 4xx and 501, and mistakes seen before anything is sent
  +-- UnavailableError      429, other 5xx, no connection, no answer in time
@@ -39,16 +39,20 @@ class AuthenticationError(MemoraError):
 
 
 class NotFoundError(MemoraError):
-    """There is no such collection, index or call."""
+    """There is no such collection, partition, index or call."""
 
-    next_step = "client.collections.list() names what there is, or client.indexes.list(...); notebook 01 creates ours."
+    next_step = (
+        "client.collections.list() names what there is, client.partitions.list(...) and client.indexes.list(...) "
+        "what a collection has; notebook 01 creates ours."
+    )
 
 
 class AlreadyExistsError(MemoraError):
     """The name, or the primary key, is taken."""
 
     next_step = (
-        "Ask first with client.collections.has(...) or client.indexes.list(...); for rows, upsert(...) replaces them."
+        "Ask first with client.collections.has(...), client.partitions.has(...) or client.indexes.list(...); "
+        "for rows, upsert(...) replaces them."
     )
 
 

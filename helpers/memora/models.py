@@ -6,6 +6,8 @@ Each model turns itself into the JSON that goes over the wire with `to_wire()`; 
 from dataclasses import dataclass
 from typing import Any
 
+from helpers.memora.errors import InvalidRequestError
+
 
 def without_none(body: dict[str, Any]) -> dict[str, Any]:
     """Leave out what was not given, so that the server's defaults hold."""
@@ -215,3 +217,84 @@ class Collection:
                 "params": self.params,
             }
         )
+
+
+@dataclass(eq=False)  # == of two arrays is an array
+class Search:
+    """One of the searches of a hybrid search.
+
+    Parameters
+    ----------
+    data, anns_field, limit, filter, offset, grouping_field : the first two required
+        As in `vectors.search`; what is found goes to the ranker.
+    metric_type : str, optional
+        COSINE, IP or L2: the index's own.
+    ignore_growing : bool, optional
+        Whether to leave out rows so new that no index holds them yet.
+    params : dict, optional
+        What the index looks at, such as `{"nprobe": 16}`, named as on the wire.
+    """
+
+    data: Any
+    anns_field: str
+    limit: int | None = None
+    filter: str | None = None
+    offset: int | None = None
+    grouping_field: str | None = None
+    metric_type: str | None = None
+    ignore_growing: bool | None = None
+    params: dict[str, Any] | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return without_none(
+            {
+                "data": self.data,
+                "annsField": self.anns_field,
+                "filter": self.filter,
+                "groupingField": self.grouping_field,
+                "metricType": self.metric_type,
+                "limit": self.limit,
+                "offset": self.offset,
+                "ignoreGrowing": self.ignore_growing,
+                "params": self.params,
+            }
+        )
+
+
+@dataclass
+class Ranker:
+    """How the hits of several searches become one ranking.
+
+    Parameters
+    ----------
+    strategy : str
+        `rrf`, reciprocal rank fusion, looks at places only; `weighted` adds up weighted scores.
+    params : dict, optional
+        For `rrf` `{"k": 60}`, the default; for `weighted` `{"weights": [0.7, 0.3]}`, 0 to 1, one for each search.
+    """
+
+    strategy: str = "rrf"
+    params: dict[str, Any] | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON form. Raises InvalidRequestError where strategy and parameters don't go together."""
+        if self.strategy == "rrf":
+            params = {"k": 60} if self.params is None else self.params
+            if not isinstance(params, dict) or "weights" in params:  # weights would be ignored without a word
+                raise InvalidRequestError(
+                    f"The ranker 'rrf' takes {{'k': 60}}, not {params!r}; weights go with the strategy 'weighted'."
+                )
+            return {"strategy": "rrf", "params": params}
+        if self.strategy != "weighted":
+            raise InvalidRequestError(f"There is no ranker {self.strategy!r}: the strategy is 'rrf' or 'weighted'.")
+        try:
+            weights = [float(weight) for weight in self.params["weights"]]
+        except (TypeError, LookupError, ValueError):
+            raise InvalidRequestError(
+                f"The ranker 'weighted' takes {{'weights': [0.7, 0.3]}}, numbers from 0 to 1, not {self.params!r}."
+            ) from None
+        for weight in weights:
+            if not 0 <= weight <= 1:
+                raise InvalidRequestError(f"The ranker's weight {weight} is outside 0 to 1: scale the weights down.")
+        return {"strategy": "weighted", "params": {**self.params, "weights": weights}}
