@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test lint notebooks models lock clean
+.PHONY: help setup demo lab serve test lint notebooks models lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | awk -F'|' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ demo: $(STAMP) ## the main job: ingest our pictures, search them, draw the hits
 
 lab: $(STAMP) ## open JupyterLab on the first notebook
 	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/01_create_a_collection.ipynb $(LAB)
+
+serve: $(STAMP) ## serve the local Memora to other programs on this machine
+	@$(BIN)/python -m helpers.local_memora $(SERVE)
 
 test: $(STAMP) ## run all tests: helpers, and every notebook
 	$(BIN)/ruff check .
