@@ -12,8 +12,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from helpers.connect import COLLECTION
 from tests.clean_state import environment
 from tests.execute_notebooks import NOTEBOOKS, execute
+from tests.served import served
 
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 NAMES = [path.stem for path in PATHS]
@@ -114,6 +116,25 @@ def test_every_lesson_runs_again_in_any_order_on_what_the_others_left(clean_stat
         execute(path)  # raises where a cell fails
     first = execute(PATHS[0])
     assert "It is there already" in "".join(text_of(cell) for cell in code_cells(first))
+
+
+def test_every_lesson_works_on_a_served_memora_when_the_three_settings_name_it(
+    clean_state: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(tmp_path / "served", project="class-7") as process:
+        for name, value in process.settings.items():
+            monkeypatch.setenv(name, value)
+        notebooks = [execute(path) for path in PATHS]  # raises where a cell fails
+        for notebook in notebooks:
+            first, *others = code_cells(notebook)
+            if "connect()" in first.source:
+                assert text_of(first).startswith(f"Memora: project 'class-7' at {process.url}\n")
+            assert not any("Memora: the local one" in text_of(cell) for cell in [first, *others])
+            assert not any(process.key in text_of(cell) for cell in [first, *others])
+        assert "connect()" in code_cells(notebooks[0])[0].source
+        assert process.client().collections.get_stats(collection_name=COLLECTION)["data"]["rowCount"] == 392
+        assert process.stop() == 0
+    assert not (tmp_path / "memora" / "catalogue.sqlite").exists()  # nothing was stored locally
 
 
 def without_numbers(text: str) -> str:
