@@ -350,6 +350,14 @@ def test_a_large_insert_below_the_limit_is_stored(running, rng):
     np.testing.assert_array_equal(np.array(row["vector"], "float32"), vectors[2999])
 
 
+def test_a_client_that_reads_nothing_before_it_has_sent_all_gets_the_answer_too(running):
+    line = connection(running)
+    line.request("POST", "/vectors/insert", b"x" * (100 * MB), {"Api-Key": running.key})  # fails if cut off
+    answer = line.getresponse()
+    assert answer.status == 413
+    assert "larger than 64 MB" in json.loads(answer.read())["message"]
+
+
 def test_a_body_of_unknown_length_is_limited_as_well(running):
     headers = {"Api-Key": running.key}
     small = [b'{"project_id"', b': "one"}']
@@ -454,6 +462,19 @@ def test_requests_in_progress_are_answered_while_new_connections_are_refused(tmp
         (tmp_path / "go").touch()
         assert [answer.result().content for answer in answers] == [b".|%d" % n for n in range(4)]
         assert {answer.result().headers["connection"] for answer in answers} == {"close"}
+        assert process.process.wait(5) == 0
+
+
+def test_requests_that_were_on_their_way_at_sigterm_are_answered(tmp_path):
+    (tmp_path / "go").touch()
+    with waiting(tmp_path) as process:
+        process.process.send_signal(signal.SIGSTOP)  # what comes now is in the system's queues only
+        lines = [connection(process) for _ in range(5)]
+        for number, line in enumerate(lines):
+            line.request("POST", f"/{number}", body=b"%d" % number)
+        process.terminate()
+        process.process.send_signal(signal.SIGCONT)
+        assert [line.getresponse().read() for line in lines] == [b".|%d" % number for number in range(5)]
         assert process.process.wait(5) == 0
 
 

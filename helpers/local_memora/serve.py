@@ -190,9 +190,6 @@ class _Channel(HTTPChannel):
     error_task_class = _Refusal
     parser_class = _Parser
 
-    def readable(self) -> bool:
-        return super().readable() and not (self.server.draining and self.request is None)
-
     def at_work(self) -> bool:
         """Return whether a request is half read, worked on, or answered and not sent yet."""
         # A thread puts its answer into the buffer first and takes its request off the list then: asked in this
