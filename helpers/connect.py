@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import httpx
 from dotenv import dotenv_values
 
-from helpers.memora import InvalidRequestError, Memora
+from helpers.memora import InvalidRequestError, Memora, UnavailableError
 
 ROOT = Path(__file__).resolve().parent.parent
 HOSTED = ("MEMORA_API_KEY", "MEMORA_PROJECT_ID", "MEMORA_URL")
@@ -19,29 +20,36 @@ LOCAL_URL = "http://local-memora.invalid"  # never resolved: requests go to the 
 
 
 def connect() -> Memora:
-    """Return a client: hosted Memora where the settings name one, else the local Memora.
+    """Return a client: of the Memora that the settings name, else of the local one in this process.
 
-    `MEMORA_API_KEY`, `MEMORA_PROJECT_ID` and `MEMORA_URL` are read from the environment, then from a `.env` file at
-    the repository's root; a variable that is set but empty counts as not set. Prints one line saying which it is.
+    `MEMORA_API_KEY`, `MEMORA_PROJECT_ID` and `MEMORA_URL` name a Memora to reach over HTTP: hosted, or `make serve`.
+    `MEMORA_ENGINE` says where the local one stores: in a folder, or on the Milvus server at a URL. Settings are read
+    from the environment, then from a `.env` file at the repository's root; a variable that is set but empty counts as
+    not set. Prints one line saying which it is.
 
     Returns
     -------
     Memora
-        A client for either; the code that uses it is the same.
+        The code that uses it is the same for all.
 
     Raises
     ------
     InvalidRequestError
-        Only some of the three are set.
+        Only some of the first three are set.
+    UnavailableError
+        The Milvus server does not answer.
     """
     settings = {name: value for name in HOSTED if (value := setting(name))}
     if not settings:
-        home = memora_home()
+        home, engine = memora_home(), setting("MEMORA_ENGINE") or ""
+        if "://" in engine:
+            print(f"Memora: the local one, data on the Milvus server at {_without_password(engine)}")
+            return local_client(home, engine)
         print(f"Memora: the local one, data in {'' if home.parent == ROOT else '.../'}{home.name}")
         return local_client(home)
     if missing := [name for name in HOSTED if name not in settings]:
         raise InvalidRequestError(
-            f"{' and '.join(settings)} set, but not {' and '.join(missing)}: hosted Memora needs all three. "
+            f"{' and '.join(settings)} set, but not {' and '.join(missing)}: a Memora over HTTP needs all three. "
             "Set what is missing in the environment or in .env, or unset the others to use the local Memora."
         )
     client = Memora(
@@ -59,26 +67,44 @@ def setting(name: str) -> str | None:
 
 
 def memora_home() -> Path:
-    """Return where the local Memora keeps its data: `MEMORA_HOME`, or `.memora` at the repository's root.
+    """Return the local Memora's folder: `MEMORA_ENGINE` where that is one, `MEMORA_HOME`, or `.memora` in the kit.
 
-    A relative `MEMORA_HOME` counts from that root too, so that it is the same place from every notebook.
+    A relative folder counts from the repository's root, so that it is the same place from every notebook.
     """
-    return ROOT / Path(setting("MEMORA_HOME") or ".memora").expanduser()
+    engine = setting("MEMORA_ENGINE") or ""
+    folder = "" if "://" in engine else engine
+    return ROOT / Path(folder or setting("MEMORA_HOME") or ".memora").expanduser()
 
 
-def local_client(home: Path) -> Memora:
+def local_client(home: Path, engine: str | None = None) -> Memora:
     """Return a client of a local Memora inside this process: no port, no background process.
 
     Parameters
     ----------
     home : Path
-        Where its data lies; made where it is missing.
-    """
-    from helpers.local_memora import create_app  # the engine takes a second to import
+        Its folder; made where it is missing.
+    engine : str, optional
+        The URL of a Milvus server that stores and searches, with `MEMORA_ENGINE_TOKEN` where it wants a token; by
+        default the data lies in `home`.
 
-    app = create_app(home, api_key=LOCAL_KEY, projects=(LOCAL_PROJECT,))
+    Raises
+    ------
+    UnavailableError
+        The Milvus server does not answer, or the package for it is missing.
+    """
+    from helpers.local_memora import ApiError, create_app  # the engine takes a second to import
+
+    try:
+        token = setting("MEMORA_ENGINE_TOKEN")
+        app = create_app(engine or home, LOCAL_KEY, (LOCAL_PROJECT,), token=token, home=home)
+    except ApiError as error:
+        raise UnavailableError(error.message, error.status) from None
     transport = httpx.WSGITransport(app=app)
     return Memora(api_key=LOCAL_KEY, project_id=LOCAL_PROJECT, base_url=LOCAL_URL, transport=transport)
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//[^/@]*@", "//", url)
 
 
 def playground() -> Memora:

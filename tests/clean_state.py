@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-HOSTED = ("MEMORA_API_KEY", "MEMORA_PROJECT_ID", "MEMORA_URL")
+SETTINGS = ("MEMORA_API_KEY", "MEMORA_PROJECT_ID", "MEMORA_URL", "MEMORA_ENGINE", "MEMORA_ENGINE_TOKEN")
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -10,7 +10,7 @@ def environment(home: Path) -> dict[str, str]:
 
     The user's data, hosted Memora, `.env` and downloaded weights are out of reach: empty variables win over `.env`.
     """
-    return dict.fromkeys(HOSTED, "") | {
+    return dict.fromkeys(SETTINGS, "") | {
         "MEMORA_HOME": str(home / "memora"),
         "MEMORA_EXTRACTOR": "",  # without DINOv2's weights in reach that is EfficientNet-Lite0
         "HF_HOME": str(home / "hub"),

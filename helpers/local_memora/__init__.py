@@ -1,9 +1,12 @@
 """Memora's REST contract on our own machine, on an engine that exists already.
 
-app -> service -> schema, filters, catalogue, engines: a request is checked against the contract, then against
-the collection's schema, then handed to the engine, which only stores and searches.
+Read it in this order, half an hour in all: app (the verbs, and what they take), bodies and schema (what may be sent),
+service, structure, vectors (what is done), filters and filter_types (the expressions), rows, rerank; then engines, an
+interface with two modules behind it. A request is checked against the contract, then against the collection's schema,
+then handed to the engine, which only stores and searches.
 """
 
 from helpers.local_memora.app import create_app
+from helpers.local_memora.errors import ApiError
 
-__all__ = ["create_app"]
+__all__ = ["ApiError", "create_app"]

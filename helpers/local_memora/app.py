@@ -10,61 +10,81 @@ import orjson
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from helpers.local_memora import schema
+from helpers.local_memora import bodies, openapi, schema, structure, vectors
+from helpers.local_memora.engines import Engine
 from helpers.local_memora.errors import ApiError
-from helpers.local_memora.service import CATALOGUE, Service
+from helpers.local_memora.service import Service
 
 MAX_BODY = 64 * 1024 * 1024  # bytes: about 8,000 rows of 384 numbers
 log = logging.getLogger(__name__)
 
-# path -> (body, method of Service, status)
-VERBS: dict[str, tuple[type[schema.Body], Callable[[Service, Any], Any], int]] = {
-    "collections/create": (schema.Create, Service.create_collection, 201),
-    "collections/list": (schema.Body, Service.list_collections, 200),
-    "collections/has": (schema.OnCollection, Service.has_collection, 200),
-    "collections/describe": (schema.OnCollection, Service.describe_collection, 200),
-    "collections/drop": (schema.OnCollection, Service.drop_collection, 200),
-    "collections/load": (schema.OnCollection, Service.load_collection, 200),
-    "collections/get_stats": (schema.OnCollection, Service.stats, 200),
-    "indexes/create": (schema.CreateIndexes, Service.create_indexes, 201),
-    "indexes/list": (schema.OnCollection, Service.list_indexes, 200),
-    "indexes/describe": (schema.OnIndex, Service.describe_index, 200),
-    "indexes/drop": (schema.OnIndex, Service.drop_index, 200),
-    "vectors/insert": (schema.Store, Service.insert, 200),
-    "vectors/upsert": (schema.Store, Service.upsert, 200),
-    "vectors/search": (schema.Search, Service.search, 200),
-    "vectors/query": (schema.Query, Service.query, 200),
-    "vectors/get": (schema.Get, Service.get, 200),
-    "vectors/delete": (schema.Delete, Service.delete, 200),
-}
-NOT_YET = {
-    "collections": ("rename", "release", "get_load_state"),
-    "partitions": ("create", "drop", "has", "list", "load", "release", "get_stats"),
-    "vectors": ("hybrid_search",),
+# path -> (body, what answers it, status)
+VERBS: dict[str, tuple[type[bodies.Body], Callable[[Service, Any], Any], int]] = {
+    "collections/create": (bodies.Create, structure.create_collection, 201),
+    "collections/list": (bodies.Body, structure.list_collections, 200),
+    "collections/has": (bodies.OnCollection, structure.has_collection, 200),
+    "collections/describe": (bodies.OnCollection, structure.describe_collection, 200),
+    "collections/drop": (bodies.OnCollection, structure.drop_collection, 200),
+    "collections/rename": (bodies.Rename, structure.rename_collection, 200),
+    "collections/load": (bodies.OnCollection, structure.load_collection, 200),
+    "collections/release": (bodies.OnCollection, structure.release_collection, 200),
+    "collections/get_load_state": (bodies.OnCollection, structure.load_state, 200),
+    "collections/get_stats": (bodies.OnCollection, structure.collection_stats, 200),
+    "partitions/create": (bodies.OnPartition, structure.create_partition, 200),
+    "partitions/drop": (bodies.OnPartition, structure.drop_partition, 200),
+    "partitions/has": (bodies.OnPartition, structure.has_partition, 200),
+    "partitions/list": (bodies.OnCollection, structure.list_partitions, 200),
+    "partitions/load": (bodies.OnPartitions, structure.load_partitions, 200),
+    "partitions/release": (bodies.OnPartitions, structure.release_partitions, 200),
+    "partitions/get_stats": (bodies.OnPartition, structure.partition_stats, 200),
+    "indexes/create": (bodies.CreateIndexes, structure.create_indexes, 201),
+    "indexes/list": (bodies.OnCollection, structure.list_indexes, 200),
+    "indexes/describe": (bodies.OnIndex, structure.describe_index, 200),
+    "indexes/drop": (bodies.OnIndex, structure.drop_index, 200),
+    "vectors/insert": (bodies.Store, vectors.insert, 200),
+    "vectors/upsert": (bodies.Store, vectors.upsert, 200),
+    "vectors/search": (bodies.Search, vectors.search, 200),
+    "vectors/hybrid_search": (bodies.HybridSearch, vectors.hybrid_search, 200),
+    "vectors/query": (bodies.Query, vectors.query, 200),
+    "vectors/get": (bodies.Get, vectors.get, 200),
+    "vectors/delete": (bodies.Delete, vectors.delete, 200),
 }
 
 
-def create_app(home: Path, api_key: str, projects: Collection[str] | None = None) -> Flask:
-    """Build the application on a folder.
+def create_app(
+    engine: str | Path,
+    api_key: str,
+    projects: Collection[str] | None = None,
+    *,
+    token: str | None = None,
+    home: Path | None = None,
+) -> Flask:
+    """Build the application.
 
     Parameters
     ----------
-    home : Path
-        Where everything is stored; made where it is missing.
+    engine : str or Path
+        A folder, made where it is missing, for the embedded engine; or a Milvus server's URL, `http://host:19530`.
     api_key : str
         The key a request must carry in its `Api-Key` header.
     projects : collection of str, optional
         The projects this key opens; any by default. Projects never see each other's collections.
+    token : str, optional
+        What a Milvus server wants: `user:password`, or an API key.
+    home : Path, optional
+        Where the locks lie by which writers take turns; the engine's folder by default. A URL needs one.
 
     Returns
     -------
     flask.Flask
         A WSGI application, for httpx.WSGITransport or any WSGI server.
-    """
-    from helpers.local_memora.engines.lance import LanceEngine  # LanceDB takes a second to import
 
-    home.mkdir(parents=True, exist_ok=True)
-    service = Service(home, LanceEngine(home / "lance"))
+    Raises
+    ------
+    ApiError
+        503 where a Milvus server does not answer; 501 where the package `pymilvus` is missing.
+    """
+    service = Service(home or Path(engine), _engine(engine, token))
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # Flask would answer OPTIONS, and a doubled slash, in HTML
@@ -75,18 +95,23 @@ def create_app(home: Path, api_key: str, projects: Collection[str] | None = None
         given = request.headers.get("Api-Key", "")
         if not hmac.compare_digest(given.encode(), api_key.encode()):
             raise ApiError(401, "the Api-Key header is missing or holds another key")
-        if not (home / CATALOGUE).is_file():
-            raise ApiError(410, "the local Memora's data was removed while it was open: restart the kernel")
-        if verb in NOT_YET.get(resource, ()):
-            raise ApiError(501, f"the local Memora does not do {resource}/{verb} yet")
         if f"{resource}/{verb}" not in VERBS:
             raise ApiError(404, f"there is no call {resource}/{verb}")
-        model, method, status = VERBS[f"{resource}/{verb}"]
+        model, answer, status = VERBS[f"{resource}/{verb}"]
         body = schema.parse(model, _json_object())
         if projects is not None and body.project_id not in projects:
             raise ApiError(403, f"this key does not open the project {body.project_id!r}")
-        answer = method(service, body)
-        return _json({"message": answer} if isinstance(answer, str) else {"data": answer}, status)
+        answered = answer(service, body)
+        return _json({"message": answered} if isinstance(answered, str) else {"data": answered}, status)
+
+    @app.get("/health")
+    def health() -> Response:
+        service.engine.check()
+        return _json({"data": {"status": "ok"}}, 200)
+
+    @app.get("/openapi.json")
+    def description() -> Response:
+        return _json(openapi.describe({path: (model, status) for path, (model, _, status) in VERBS.items()}), 200)
 
     @app.errorhandler(ApiError)
     def refused(error: ApiError) -> Response:
@@ -94,12 +119,13 @@ def create_app(home: Path, api_key: str, projects: Collection[str] | None = None
 
     @app.errorhandler(HTTPException)
     def not_understood(error: HTTPException) -> Response:
+        takes = "GET" if request.path in ("/health", "/openapi.json") else "POST"
         messages = {
             404: f"there is no call {request.path}",
-            405: f"{request.path} takes POST, not {request.method}",
+            405: f"{request.path} takes {takes}, not {request.method}",
             413: f"the request is larger than {MAX_BODY >> 20} MB: send fewer rows at a time",
         }
-        return _json({"message": messages.get(error.code or 0, error.description)}, error.code or 500)
+        return _json({"message": messages.get(error.code or 0, error.description)}, error.code or 500, error)
 
     @app.errorhandler(Exception)
     def failed(error: Exception) -> Response:
@@ -107,6 +133,18 @@ def create_app(home: Path, api_key: str, projects: Collection[str] | None = None
         return _json({"message": f"the local Memora failed ({type(error).__name__}); its log says more"}, 500)
 
     return app
+
+
+def _engine(engine: str | Path, token: str | None) -> Engine:
+    if str(engine).startswith(("http://", "https://", "tcp://")):
+        try:
+            from helpers.local_memora.engines.milvus import MilvusEngine  # an optional extra, imported when asked for
+        except ImportError as error:
+            raise ApiError(501, f"a Milvus server needs the package pymilvus ({error}): pip install pymilvus") from None
+        return MilvusEngine(str(engine), token)
+    from helpers.local_memora.engines.lance import LanceEngine  # LanceDB takes a second to import
+
+    return LanceEngine(Path(engine))
 
 
 def _json_object() -> dict[str, Any]:
@@ -119,6 +157,9 @@ def _json_object() -> dict[str, Any]:
     return body
 
 
-def _json(answer: dict[str, Any], status: int) -> Response:
+def _json(answer: dict[str, Any], status: int, error: HTTPException | None = None) -> Response:
     content = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Response(content, status, content_type="application/json")
+    response = Response(content, status, content_type="application/json")
+    if error is not None and status == 405:
+        response.headers["Allow"] = ", ".join(error.valid_methods or [])
+    return response

@@ -1,23 +1,19 @@
-"""Memora's boolean expressions: text -> tree -> tree checked against a schema.
+"""Memora's boolean expressions: text -> tree. filter_types.py then checks the tree against a schema.
 
 An engine prints the tree in its own dialect; nothing a user typed reaches an engine unparsed. The language is
 Milvus': https://milvus.io/docs/boolean.md
 """
 
-import difflib
 import functools
-import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lark import Lark, Token, Transformer, UnexpectedInput, UnexpectedToken, v_args
 
 from helpers.local_memora.errors import ApiError
-from helpers.local_memora.schema import INTEGERS, CollectionSchema
 
 MAX_LENGTH = 1_000_000  # characters: room for `id in [...]` with tens of thousands of keys
-MAX_DEPTH = 20  # engines' own parsers give up at about 25
 MAX_PARTS = 4_000  # engines walk long chains of `or` by recursion: tens of thousands overflow their stack
 
 GRAMMAR = r"""
@@ -47,8 +43,11 @@ GRAMMAR = r"""
     ?atom: literal
         | NAME                                      -> field
         | NAME ("[" literal "]")+                   -> path
-        | NAME "(" [disjunction ("," disjunction)*] ")" -> function
+        | NAME "(" [argument ("," argument)*] ")"   -> call
+        | EXISTS atom                               -> exists
         | "(" disjunction ")"
+    ?argument: disjunction
+        | items
     ?literal: NUMBER                                -> number
         | STRING                                    -> text
         | (TRUE | FALSE)                            -> boolean
@@ -61,6 +60,7 @@ GRAMMAR = r"""
     NOT.2: /not\b/i | /!(?!=)/
     IN.2: /in\b/i
     LIKE.2: /like\b/i
+    EXISTS.2: /exists\b/i
     TRUE.2: /true\b/i
     FALSE.2: /false\b/i
     COMPARE: "==" | "!=" | "<=" | ">=" | "<" | ">"
@@ -84,10 +84,25 @@ class Node:
 
 @dataclass
 class Field(Node):
-    """A column; `data_type` is filled in by the check."""
+    """A column; `data_type` is filled in by the check: a field that is in no schema is `Dynamic`."""
 
     name: str
     data_type: str = ""
+
+
+@dataclass
+class Path(Field):
+    """A place within a JSON, an Array or a dynamic field, such as `info["tags"][0]`."""
+
+    keys: list[Any] = field(default_factory=list)
+
+
+@dataclass
+class Call(Node):
+    """A function of Milvus', such as `array_contains(tags, "red")`; an argument may be a list of Literal."""
+
+    name: str
+    operands: list[Any]
 
 
 @dataclass
@@ -102,7 +117,8 @@ class Operation(Node):
     """An operator with its operands.
 
     `operator` is one of: or and not | == != < <= > >= | in like | + - * / % ** ; `kind` (of the operands, filled in
-    by the check) is bool, int, float or text. The second operand of `in` is a list of Literal.
+    by the check) is bool, int, float, text or json (whatever is there). The second operand of `in` is a list of
+    Literal.
     """
 
     operator: str
@@ -110,25 +126,23 @@ class Operation(Node):
     kind: str = ""
 
 
-def parse(text: str, schema: CollectionSchema) -> Node:
-    """Parse an expression and check it against a schema.
+def parse(text: str) -> Any:
+    """Parse an expression.
 
     Parameters
     ----------
     text : str
         Such as `category == "mug" and elevation > 20`.
-    schema : CollectionSchema
-        Whose fields the expression may name.
 
     Returns
     -------
     Node
-        A tree of Field, Literal and Operation whose value is true or false.
+        A tree of Field, Path, Call, Literal and Operation, not checked yet.
 
     Raises
     ------
     ApiError
-        400 with the position of what is wrong, 501 for what Memora knows and this Memora can't do.
+        400 with the position of what is wrong.
     """
     if len(text) > MAX_LENGTH:
         raise ApiError(400, f"the filter is too long: {len(text):,} characters; at most {MAX_LENGTH:,}")
@@ -138,10 +152,8 @@ def parse(text: str, schema: CollectionSchema) -> Node:
         ended = isinstance(error, UnexpectedToken) and error.token.type == "$END"
         at = len(text) if ended else error.pos_in_stream or 0
         found = "something is missing at the end" if ended else f"{text[at : at + 20]!r} is not understood here"
-        raise _wrong(at + 1, f"{found}{_hint(text, at)}") from None
+        raise wrong(at + 1, f"{found}{_hint(text, at)}") from None
     _refuse_too_many(tree)
-    if (kind := _check(tree, schema, 1)) != "bool":
-        raise _wrong(tree.at, f"the filter must be true or false; this is {_A[kind]}")
     return tree
 
 
@@ -149,7 +161,7 @@ def _refuse_too_many(tree: Node) -> None:
     waiting, count = [tree], 0
     while waiting:  # no recursion: the depth is not checked yet
         node, count = waiting.pop(), count + 1
-        if isinstance(node, Operation):
+        if isinstance(node, Operation | Call):
             waiting += [operand for operand in node.operands if isinstance(operand, Node)]
     if count > MAX_PARTS:
         raise ApiError(
@@ -157,10 +169,8 @@ def _refuse_too_many(tree: Node) -> None:
         )
 
 
-_A = {"bool": "true or false", "int": "a number", "float": "a number", "text": "a text"}
-
-
-def _wrong(at: int, message: str, status: int = 400) -> ApiError:
+def wrong(at: int, message: str, status: int = 400) -> ApiError:
+    """Return the refusal of a filter, with the position of what is wrong."""
     return ApiError(status, f"filter, position {at}: {message}")
 
 
@@ -196,11 +206,14 @@ class _Tree(Transformer):
     def boolean(self, token: Token) -> Node:
         return Literal(_at(token), token.lower() == "true")
 
-    def path(self, name: Token, *_: Node) -> Node:
-        raise _wrong(_at(name), f"{name}[...] reads inside JSON or Array, which the local Memora does not store", 501)
+    def path(self, name: Token, *keys: Literal) -> Node:
+        return Path(_at(name), str(name), keys=[key.value for key in keys])
 
-    def function(self, name: Token, *_: Node) -> Node:
-        raise _wrong(_at(name), f"the local Memora has no function {name}(...)", 501)
+    def call(self, name: Token, *arguments: Any) -> Node:
+        return Call(_at(name), name.lower(), [part for part in arguments if part is not None])
+
+    def exists(self, token: Token, operand: Node) -> Node:
+        return Call(_at(token), "exists", [operand])
 
     def any_of(self, *parts: Node) -> Node:
         return Operation(parts[0].at, "or", list(parts))
@@ -258,90 +271,3 @@ def _unescape(text: str) -> str:
 
     plain = re.sub(r"\\(u[0-9a-fA-F]{4}|.)", one, text, flags=re.DOTALL)
     return plain.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")  # joins \ud83d\ude00 to one emoji
-
-
-def _check(node: Any, schema: CollectionSchema, depth: int) -> str:
-    """Return the kind of a node's value: bool, int, float or text."""
-    if depth > MAX_DEPTH:
-        raise _wrong(node.at, f"nested more than {MAX_DEPTH} deep")
-    if isinstance(node, Literal):
-        return _literal_kind(node)
-    if isinstance(node, Field):
-        return _field_kind(node, schema)
-    if node.operator == "in":
-        left, items = node.operands
-        kinds = [_check(left, schema, depth + 1)] + [_literal_kind(item) for item in items]
-        node.kind = _common(node, kinds, "a list to look in holds values like the field's")
-        return "bool"
-    kinds = [_check(operand, schema, depth + 1) for operand in node.operands]
-    if node.operator in ("or", "and", "not"):
-        for operand, kind in zip(node.operands, kinds, strict=True):
-            if kind != "bool":
-                raise _wrong(operand.at, f"{node.operator!r} joins conditions; this is {_A[kind]}: compare it first")
-        node.kind = "bool"
-        return "bool"
-    if node.operator == "like":
-        if kinds[0] != "text":
-            raise _wrong(node.at, f"'like' looks into texts; to its left is {_A[kinds[0]]}")
-        node.kind = "text"
-        return "bool"
-    if node.operator in ("==", "!=", "<", "<=", ">", ">="):
-        node.kind = _common(node, kinds, "both sides of a comparison must be of one kind")
-        if node.kind == "bool" and node.operator not in ("==", "!="):
-            raise _wrong(node.at, f"true and false have no order: {node.operator!r} does not fit")
-        return "bool"
-    return _check_arithmetic(node, kinds)
-
-
-def _check_arithmetic(node: Operation, kinds: list[str]) -> str:
-    for operand, kind in zip(node.operands, kinds, strict=True):
-        if kind not in ("int", "float"):
-            raise _wrong(operand.at, f"{node.operator!r} calculates with numbers; this is {_A[kind]}")
-    right = node.operands[1]
-    if node.operator in ("/", "%") and isinstance(right, Literal) and right.value == 0:
-        raise _wrong(right.at, "division by zero")
-    if node.operator == "%" and "float" in kinds:
-        raise _wrong(node.at, "'%' needs whole numbers on both sides")
-    node.kind = "float" if "float" in kinds or node.operator == "**" else "int"
-    return node.kind
-
-
-def _common(node: Node, kinds: list[str], rule: str) -> str:
-    different = set(kinds)
-    if different <= {"int", "float"}:
-        return "float" if "float" in different else "int"
-    if len(different) > 1:
-        raise _wrong(node.at, f"{rule}; here are {' and '.join(sorted(_A[kind] for kind in different))}")
-    return kinds[0]
-
-
-def _literal_kind(node: Literal) -> str:
-    if isinstance(node.value, bool):
-        return "bool"
-    if isinstance(node.value, str):
-        try:
-            node.value.encode()
-        except UnicodeEncodeError:
-            raise _wrong(node.at, "half of a surrogate pair is no letter") from None
-        return "text"
-    if isinstance(node.value, int) and not -(2**63) <= node.value < 2**63:
-        raise _wrong(node.at, f"{node.value} does not fit into 64 bits")
-    if not math.isfinite(node.value):
-        raise _wrong(node.at, "this number is too large")
-    return "int" if isinstance(node.value, int) else "float"
-
-
-def _field_kind(node: Field, schema: CollectionSchema) -> str:
-    field = schema.by_name.get(node.name)
-    if field is None:
-        names = {name.lower(): name for name in schema.by_name}
-        close = difflib.get_close_matches(node.name.lower(), names, n=1)
-        meant = f"did you mean {names[close[0]]!r}?" if close else f"there are: {', '.join(schema.by_name)}"
-        raise _wrong(node.at, f"no field {node.name!r} in this collection; {meant}")
-    node.data_type = field.data_type
-    if field.data_type in INTEGERS:
-        return "int"
-    kinds = {"Bool": "bool", "Float": "float", "Double": "float", "VarChar": "text"}
-    if field.data_type not in kinds:
-        raise _wrong(node.at, f"{node.name!r} is a {field.data_type}; filters look at numbers, texts and booleans")
-    return kinds[field.data_type]

@@ -1,9 +1,9 @@
-"""What may be sent: the contract's bodies, and the schema of a collection."""
+"""What a collection is: its fields, their types, its indexes."""
 
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from helpers.local_memora.errors import ApiError
@@ -11,14 +11,18 @@ from helpers.local_memora.errors import ApiError
 # Milvus' limits: https://milvus.io/docs/limitations.md
 MAX_DIM = 32_768
 MAX_VARCHAR = 65_535
-MAX_HITS = 16_384
+MAX_JSON = 65_536
+MAX_PARTITIONS = 1_024
 INTEGERS = {"Int8": 8, "Int16": 16, "Int32": 32, "Int64": 64}
-STORABLE = (*INTEGERS, "Bool", "Float", "Double", "VarChar", "FloatVector")
+SCALARS = (*INTEGERS, "Bool", "Float", "Double", "VarChar")
+VECTORS = ("FloatVector", "BinaryVector")
 DataType = Literal[
     "Bool", "Int8", "Int16", "Int32", "Int64", "Float", "Double", "VarChar", "JSON", "Array", "FloatVector",
     "BinaryVector",
 ]  # fmt: skip
-Metric = Literal["COSINE", "IP", "L2"]
+Metric = Literal["COSINE", "IP", "L2", "HAMMING"]
+DEFAULT_PARTITION = "_default"
+DYNAMIC = "$meta"  # where fields live that are in no schema, named as in Milvus: no declared field can be called so
 
 
 def _name(value: str) -> str:
@@ -29,14 +33,7 @@ def _name(value: str) -> str:
     return value
 
 
-def _project_id(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,254}", value):
-        raise ValueError(f"{value[:60]!r} is no name of a project: letters, digits, underscores, hyphens, at most 255")
-    return value
-
-
-Name = Annotated[str, AfterValidator(_name)]
-ProjectId = Annotated[str, AfterValidator(_project_id)]
+Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": "^[A-Za-z_][A-Za-z0-9_]{0,254}$"})]
 
 
 class Wire(BaseModel):
@@ -59,27 +56,51 @@ class FieldSchema(Wire):
 
     field_name: Name
     data_type: DataType
-    element_data_type: str | None = None
+    element_data_type: DataType | None = None
     is_primary: bool = False
     is_partition_key: bool = False
     element_type_params: ElementTypeParams = ElementTypeParams()
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> "FieldSchema":
-        params = self.element_type_params
-        if self.data_type == "FloatVector" and params.dim is None:
-            raise ValueError(f"the vector field {self.field_name!r} needs elementTypeParams.dim, its length")
-        if self.data_type == "VarChar" and params.max_length is None:
-            raise ValueError(f"the VarChar field {self.field_name!r} needs elementTypeParams.max_length")
+        name, params = self.field_name, self.element_type_params
+        if self.data_type in VECTORS and params.dim is None:
+            raise ValueError(f"the vector field {name!r} needs elementTypeParams.dim, its length")
+        if self.data_type == "BinaryVector" and (params.dim or 0) % 8:
+            raise ValueError(f"the BinaryVector field {name!r} needs a dim that 8 divides: 8 bits are one byte")
+        if self.data_type == "Array" and (self.element_data_type not in SCALARS or params.max_capacity is None):
+            raise ValueError(
+                f"the Array field {name!r} needs an elementDataType ({', '.join(SCALARS)}) and "
+                "elementTypeParams.max_capacity"
+            )
+        if self.data_type != "Array" and self.element_data_type is not None:
+            raise ValueError(f"elementDataType is for an Array; {name!r} is a {self.data_type}")
+        if "VarChar" in (self.data_type, self.element_data_type) and params.max_length is None:
+            raise ValueError(f"the VarChar field {name!r} needs elementTypeParams.max_length")
         if self.is_primary and self.data_type not in ("Int64", "VarChar"):
-            raise ValueError(f"the primary key {self.field_name!r} must be Int64 or VarChar, not {self.data_type}")
-        if self.field_name == "distance" or (self.field_name == "id" and not self.is_primary):
-            raise ValueError(f"the field name {self.field_name!r} is taken: every hit has an id and a distance")
+            raise ValueError(f"the primary key {name!r} must be Int64 or VarChar, not {self.data_type}")
+        if self.is_partition_key and (self.is_primary or self.data_type not in ("Int64", "VarChar")):
+            raise ValueError(f"a partition key is an Int64 or VarChar that is not the primary key; {name!r} is not")
+        if name == "distance" or (name == "id" and not self.is_primary):
+            raise ValueError(f"the field name {name!r} is taken: every hit has an id and a distance")
         return self
+
+    @property
+    def dim(self) -> int:
+        """How many numbers, or bits, a vector has; 0 for what is none."""
+        return self.element_type_params.dim or 0
+
+    @property
+    def element(self) -> "FieldSchema":
+        """What an Array's elements are, seen as a field."""
+        params = ElementTypeParams(max_length=self.element_type_params.max_length)
+        return FieldSchema.model_construct(
+            field_name=self.field_name, data_type=self.element_data_type, element_type_params=params
+        )
 
 
 class CollectionSchema(Wire):
-    """All columns of a collection; this is what the catalogue keeps."""
+    """All columns of a collection."""
 
     fields_: Annotated[list[FieldSchema], Field(alias="fields", min_length=1, max_length=64)]
     auto_id: Annotated[bool, Field(alias="autoID")] = False
@@ -92,7 +113,9 @@ class CollectionSchema(Wire):
             raise ValueError(f"field names must differ: {', '.join(sorted(doubled))} is there twice")
         if sum(field.is_primary for field in self.fields_) != 1:
             raise ValueError("exactly one field must have isPrimary: true")
-        if not any(field.data_type.endswith("Vector") for field in self.fields_):
+        if sum(field.is_partition_key for field in self.fields_) > 1:
+            raise ValueError("at most one field may have isPartitionKey: true")
+        if not self.vectors:
             raise ValueError("a collection needs at least one vector field")
         if self.auto_id and self.primary.data_type != "Int64":
             raise ValueError("autoID needs an Int64 primary key")
@@ -104,6 +127,16 @@ class CollectionSchema(Wire):
         return next(field for field in self.fields_ if field.is_primary)
 
     @property
+    def partition_key(self) -> FieldSchema | None:
+        """The field that rows are spread over partitions by, if there is one."""
+        return next((field for field in self.fields_ if field.is_partition_key), None)
+
+    @property
+    def vectors(self) -> list[FieldSchema]:
+        """The vector fields."""
+        return [field for field in self.fields_ if field.data_type in VECTORS]
+
+    @property
     def by_name(self) -> dict[str, FieldSchema]:
         """Fields by their names, in the schema's order."""
         return {field.field_name: field for field in self.fields_}
@@ -111,20 +144,10 @@ class CollectionSchema(Wire):
     def vector_field(self, name: str) -> FieldSchema:
         """Return a vector field, or refuse the name."""
         field = self.by_name.get(name)
-        if field is None or field.data_type != "FloatVector":
-            vectors = [f.field_name for f in self.fields_ if f.data_type == "FloatVector"]
-            raise ApiError(400, f"{name!r} is no vector field of this collection; there is: {', '.join(vectors)}")
+        if field is None or field not in self.vectors:
+            there = ", ".join(field.field_name for field in self.vectors)
+            raise ApiError(400, f"{name!r} is no vector field of this collection; there is: {there}")
         return field
-
-    def output_fields(self, asked: list[str] | None, default: list[str]) -> list[str]:
-        """Resolve outputFields: `*` is every field, none asked is `default`, unknown names are refused."""
-        if asked is None:
-            return default
-        names = list(dict.fromkeys(name for a in asked for name in (self.by_name if a == "*" else [a])))
-        for name in names:
-            if name not in self.by_name:
-                raise ApiError(400, f"no field {name!r} in this collection; it has: {', '.join(self.by_name)}")
-        return names
 
 
 class IndexParams(Wire):
@@ -155,167 +178,23 @@ class IndexParams(Wire):
 
 
 class IndexSpec(Wire):
-    """An index on a vector field; this is what the catalogue keeps."""
+    """An index on a vector field."""
 
     metric_type: Metric
     field_name: Name
     index_name: Name
     params: IndexParams
 
-    @property
-    def rows_needed(self) -> int:
-        """How many rows make a build possible: IVF_FLAT wants one for each list."""
-        return self.params.nlist or 1
+
+def check_metric(field: FieldSchema, metric: str, index_type: str = "FLAT") -> None:
+    """Refuse a metric, or an index, that does not fit a vector field's type."""
+    if field.data_type == "BinaryVector" and (metric, index_type) != ("HAMMING", "FLAT"):
+        raise ApiError(400, f"{field.field_name!r} is a BinaryVector: it takes HAMMING and an index of type FLAT")
+    if field.data_type != "BinaryVector" and metric == "HAMMING":
+        raise ApiError(400, f"HAMMING compares BinaryVector; {field.field_name!r} is a FloatVector: COSINE, IP or L2")
 
 
-class CreateParams(Wire):
-    """collections/create, `params`."""
-
-    max_length: Annotated[int | None, Field(alias="max_length", ge=1, le=MAX_VARCHAR)] = None
-    enable_dynamic_field: bool | None = None
-    shards_num: int | None = None
-    partitions_num: int | None = None
-    ttl_seconds: int | None = None
-
-
-class Body(Wire):
-    """Every call names its project."""
-
-    project_id: Annotated[ProjectId, Field(alias="project_id")]
-
-
-class OnCollection(Body):
-    """A call about one collection."""
-
-    collection_name: Name
-
-
-class Create(OnCollection):
-    """collections/create."""
-
-    dimension: Annotated[int, Field(ge=1, le=MAX_DIM)] | None = None
-    metric_type: Metric = "COSINE"
-    id_type: Literal["Int64", "VarChar"] = "Int64"
-    auto_id: Annotated[bool, Field(alias="autoID")] = False
-    primary_field_name: Name = "id"
-    vector_field_name: Name = "vector"
-    schema_: Annotated[CollectionSchema | None, Field(alias="schema")] = None
-    index_params: list[IndexSpec] = []
-    params: CreateParams = CreateParams()
-
-    @model_validator(mode="after")
-    def _has_a_shape(self) -> "Create":
-        if self.schema_ is None and self.dimension is None:
-            raise ValueError("give a schema, or a dimension for the quick set-up")
-        return self
-
-    def resolved(self) -> tuple[CollectionSchema, list[IndexSpec]]:
-        """Return schema and indexes, those of the quick set-up where only a dimension is given."""
-        if self.schema_ is not None:
-            return self.schema_, self.index_params
-        try:
-            return self._quick_schema(), self.index_params or [self._exact_index()]
-        except ValidationError as error:  # names or types that do not go together
-            raise _refusal(error) from None
-
-    def _quick_schema(self) -> CollectionSchema:
-        max_length = (self.params.max_length or MAX_VARCHAR) if self.id_type == "VarChar" else None
-        primary = FieldSchema(
-            field_name=self.primary_field_name,
-            data_type=self.id_type,
-            is_primary=True,
-            element_type_params=ElementTypeParams(max_length=max_length),
-        )
-        vector = FieldSchema(
-            field_name=self.vector_field_name,
-            data_type="FloatVector",
-            element_type_params=ElementTypeParams(dim=self.dimension),
-        )
-        return CollectionSchema(fields_=[primary, vector], auto_id=self.auto_id)
-
-    def _exact_index(self) -> IndexSpec:
-        return IndexSpec(
-            metric_type=self.metric_type,
-            field_name=self.vector_field_name,
-            index_name=self.vector_field_name,
-            params=IndexParams(index_type="FLAT"),
-        )
-
-
-class CreateIndexes(OnCollection):
-    """indexes/create."""
-
-    index_params: Annotated[list[IndexSpec], Field(min_length=1)]
-
-
-class OnIndex(OnCollection):
-    """indexes/describe, indexes/drop."""
-
-    index_name: Name
-
-
-class Store(OnCollection):
-    """vectors/insert, vectors/upsert."""
-
-    data: Annotated[list[dict[str, Any]], BeforeValidator(lambda rows: [rows] if isinstance(rows, dict) else rows)]
-    partition_name: Name | None = None
-
-
-class RangeAndProbes(Wire):
-    """vectors/search, `searchParams.params`."""
-
-    model_config = ConfigDict(alias_generator=None)
-    nprobe: Annotated[int, Field(ge=1, le=65_536)] | None = None
-    ef: Annotated[int, Field(ge=1, le=32_768)] | None = None
-    radius: float | None = None
-    range_filter: float | None = None
-
-
-class SearchParams(Wire):
-    """vectors/search, `searchParams`."""
-
-    metric_type: Metric | None = None
-    params: RangeAndProbes = RangeAndProbes()
-
-
-class Search(OnCollection):
-    """vectors/search."""
-
-    data: list[Any]
-    anns_field: Name
-    filter: str | None = None
-    limit: Annotated[int, Field(ge=1, le=MAX_HITS)] = 100
-    offset: Annotated[int, Field(ge=0, le=MAX_HITS)] = 0
-    grouping_field: Name | None = None
-    output_fields: list[str] | None = None
-    search_params: SearchParams = SearchParams()
-    partition_names: list[Name] | None = None
-
-
-class Query(OnCollection):
-    """vectors/query."""
-
-    filter: Annotated[str, Field(min_length=1)]
-    output_fields: list[str] | None = None
-    partition_names: list[Name] | None = None
-
-
-class Get(OnCollection):
-    """vectors/get."""
-
-    id: Any  # one key or a list; of which type, the collection's schema knows
-    output_fields: list[str] | None = None
-    partition_names: list[Name] | None = None
-
-
-class Delete(OnCollection):
-    """vectors/delete."""
-
-    filter: Annotated[str, Field(min_length=1)]
-    partition_name: Name | None = None
-
-
-def parse(model: type[Body], body: dict[str, Any]) -> Any:
+def parse(model: type[Wire], body: dict[str, Any]) -> Any:
     """Check a body against the contract.
 
     Raises
@@ -326,10 +205,10 @@ def parse(model: type[Body], body: dict[str, Any]) -> Any:
     try:
         return model.model_validate(body, by_alias=True, by_name=False)  # snake_case is not the contract's
     except ValidationError as error:
-        raise _refusal(error) from None
+        raise refusal(error) from None
 
 
-def _refusal(error: ValidationError) -> ApiError:
+def refusal(error: ValidationError) -> ApiError:
     """Say the first thing that is wrong, and where."""
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])

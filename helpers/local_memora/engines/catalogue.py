@@ -1,42 +1,18 @@
-"""What the engine can't hold: which collections a project has, their schemas, index definitions and id counters."""
+"""What LanceDB can't hold: which collections a project has, their schemas, partitions, indexes and id counters."""
 
 import functools
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import orjson
 
-from helpers.local_memora.schema import CollectionSchema, IndexSpec
+from helpers.local_memora.engines import Collection
+from helpers.local_memora.errors import ApiError
+from helpers.local_memora.schema import DEFAULT_PARTITION, CollectionSchema, IndexSpec
 
-
-@dataclass(frozen=True)
-class Collection:
-    """One collection as the catalogue knows it.
-
-    Parameters
-    ----------
-    id : int
-        Never used again once the collection is dropped; engines name their tables by it.
-    project, name : str
-        Whose it is and what it is called.
-    schema : CollectionSchema
-        Its fields.
-    indexes : tuple of IndexSpec
-        Defined indexes, whether built yet or not; at most one a field.
-    """
-
-    id: int
-    project: str
-    name: str
-    schema: CollectionSchema
-    indexes: tuple[IndexSpec, ...]
-
-    def index_on(self, field: str) -> IndexSpec | None:
-        """Return the index on a field, if one is defined."""
-        return next((index for index in self.indexes if index.field_name == field), None)
+LATER_COLUMNS = {"partitions": f'["{DEFAULT_PARTITION}"]', "released": "[]"}  # catalogues of the kit's 0.1 lack them
 
 
 class Catalogue:
@@ -50,41 +26,50 @@ class Catalogue:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with self._transaction() as db:
+        with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as db:
+            db.execute("BEGIN IMMEDIATE")
             db.execute(
                 "CREATE TABLE IF NOT EXISTS collections (id INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL,"
                 " name TEXT NOT NULL, schema TEXT NOT NULL, indexes TEXT NOT NULL, next_id INTEGER NOT NULL DEFAULT 1,"
                 " UNIQUE (project, name))"
             )
+            there = {row[1] for row in db.execute("PRAGMA table_info(collections)")}
+            for column in LATER_COLUMNS.keys() - there:
+                default = LATER_COLUMNS[column]
+                db.execute(f"ALTER TABLE collections ADD COLUMN {column} TEXT NOT NULL DEFAULT '{default}'")
+            db.execute("COMMIT")
+
+    def _connect(self) -> sqlite3.Connection:
+        self.check()
+        return sqlite3.connect(self._path, timeout=30, isolation_level=None)
+
+    def check(self) -> None:
+        """Raise an ApiError, 410, where the file is gone."""
+        if not self._path.is_file():  # SQLite would make an empty one
+            raise ApiError(410, "the local Memora's data was removed while it was open: restart the kernel")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        db = sqlite3.connect(self._path, timeout=30, isolation_level=None)
-        try:
+        with closing(self._connect()) as db:  # closed without a COMMIT this undoes everything
             db.execute("BEGIN IMMEDIATE")
             yield db
             db.execute("COMMIT")
-        finally:
-            db.close()  # without a COMMIT this undoes everything
 
     def _read(self, sql: str, *values: str) -> list[tuple]:
-        db = sqlite3.connect(self._path, timeout=30)
-        try:
+        with closing(self._connect()) as db:
             return db.execute(sql, values).fetchall()
-        finally:
-            db.close()
 
     def names(self, project: str) -> list[str]:
-        """Return the project's collection names in alphabetical order."""
-        return [name for (name,) in self._read("SELECT name FROM collections WHERE project = ? ORDER BY name", project)]
+        """Return the project's collection names."""
+        return [name for (name,) in self._read("SELECT name FROM collections WHERE project = ?", project)]
 
     def find(self, project: str, name: str) -> Collection | None:
         """Return a collection, or None."""
-        rows = self._read("SELECT id, schema, indexes FROM collections WHERE project = ? AND name = ?", project, name)
-        if not rows:
-            return None
-        ((number, schema, indexes),) = rows
-        return Collection(number, project, name, _schema(schema), _indexes(indexes))
+        sql = "SELECT id, schema, indexes, partitions, released FROM collections WHERE project = ? AND name = ?"
+        for number, schema, indexes, partitions, released in self._read(sql, project, name):
+            places = tuple(orjson.loads(partitions)), frozenset(orjson.loads(released))
+            return Collection(number, project, name, _schema(schema), _indexes(indexes), *places)
+        return None
 
     def create(
         self,
@@ -107,10 +92,25 @@ class Catalogue:
         with self._transaction() as db:
             db.execute("DELETE FROM collections WHERE id = ?", (collection.id,))
 
+    def rename(self, collection: Collection, name: str) -> None:
+        """Give a collection another name; tables are called by id, so nothing else changes."""
+        self._set(collection, "name", name)
+
     def set_indexes(self, collection: Collection, indexes: list[IndexSpec]) -> None:
         """Replace a collection's index definitions."""
+        self._set(collection, "indexes", _to_json(indexes))
+
+    def set_partitions(self, collection: Collection, partitions: list[str], released: set[str]) -> None:
+        """Replace a collection's partitions, and which of them are released."""
         with self._transaction() as db:
-            db.execute("UPDATE collections SET indexes = ? WHERE id = ?", (_to_json(indexes), collection.id))
+            db.execute(
+                "UPDATE collections SET partitions = ?, released = ? WHERE id = ?",
+                (orjson.dumps(partitions).decode(), orjson.dumps(sorted(released)).decode(), collection.id),
+            )
+
+    def _set(self, collection: Collection, column: str, value: str) -> None:
+        with self._transaction() as db:
+            db.execute(f"UPDATE collections SET {column} = ? WHERE id = ?", (value, collection.id))
 
     def take_ids(self, collection: Collection, count: int) -> list[int]:
         """Hand out automatic ids; what was handed out is never handed out again, stored or not."""

@@ -1,0 +1,78 @@
+"""A filter's tree printed in the expressions that a Milvus server reads."""
+
+import json
+
+from helpers.local_memora.engines import EMBEDDED
+from helpers.local_memora.filters import Call, Field, Literal, Node, Operation, Path, wrong
+
+
+def to_expression(node: Node, *, old: bool) -> str:
+    """Print a checked tree as a condition.
+
+    Parameters
+    ----------
+    node : Node
+        The tree.
+    old : bool
+        Whether the server is older than 2.4, which takes `like "start%"` only, and `_` for itself without a word.
+
+    Raises
+    ------
+    ApiError
+        501 for a pattern that an old server does not know.
+    """
+
+    def show(part: Node) -> str:
+        return to_expression(part, old=old)
+
+    if isinstance(node, Literal):
+        return _literal(node.value)
+    if isinstance(node, Field):
+        name = f"$meta[{json.dumps(node.name)}]" if node.data_type == "Dynamic" and node.name != "$meta" else node.name
+        return name + "".join(f"[{_literal(key)}]" for key in (node.keys if isinstance(node, Path) else []))
+    if isinstance(node, Call):
+        target, *sought = node.operands
+        values = [_items(part) if isinstance(part, list) else show(part) for part in sought]
+        return (
+            f"exists {show(target)}" if node.name == "exists" else f"{node.name}({', '.join([show(target), *values])})"
+        )
+    assert isinstance(node, Operation)
+    if node.operator == "in":
+        return f"({show(node.operands[0])} in {_items(node.operands[1])})"
+    if node.operator in ("and", "or", "not"):
+        parts = [_condition(part, show(part)) for part in node.operands]
+        return f"(not {parts[0]})" if node.operator == "not" else "(" + f" {node.operator} ".join(parts) + ")"
+    if node.operator == "like" and old:
+        _refuse_pattern(node)
+    left, right = (show(part) for part in node.operands)
+    return f"({left} {node.operator} {right})"
+
+
+def _condition(node: Node, text: str) -> str:
+    """Milvus takes no bare Bool field for a condition."""
+    return f"({text} == true)" if isinstance(node, Field) else text
+
+
+def condition(node: Node, *, old: bool) -> str:
+    """Print a whole filter."""
+    return _condition(node, to_expression(node, old=old))
+
+
+def _items(items: list[Literal]) -> str:
+    return "[" + ", ".join(_literal(item.value) for item in items) + "]"
+
+
+def _literal(value: bool | int | float | str) -> str:
+    if isinstance(value, str | bool):
+        return json.dumps(value, ensure_ascii=False)  # JSON's escapes are those of Milvus
+    if value == -(2**63):
+        return "(-9223372036854775807 - 1)"  # the parser reads the number before the minus: too large
+    return repr(value)
+
+
+def _refuse_pattern(node: Operation) -> None:
+    pattern = node.operands[1].value
+    if any(sign in pattern.removesuffix("%") for sign in "%_\\"):
+        raise wrong(
+            node.at, f"this Milvus server is older than 2.4 and knows only like 'start%'; {EMBEDDED} knows all", 501
+        )
