@@ -323,7 +323,7 @@ def _values(schema: CollectionSchema, name: str, column: pa.Array) -> Any:
     if field is None or field.data_type == "JSON":
         return [orjson.loads(text) for text in column.to_pylist()]
     if field.dim:
-        return column.flatten().to_numpy().reshape(len(column), -1)
+        return column.flatten().to_numpy().reshape(len(column), column.type.list_size)
     if field.element_data_type == "Float":
         return [[np.float32(number) for number in numbers] for numbers in column.to_pylist()]
     return column.to_numpy() if field.data_type == "Float" else column.to_pylist()
