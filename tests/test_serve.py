@@ -213,6 +213,7 @@ def test_connect_uses_it_where_the_three_lines_are_in_env(tmp_path, monkeypatch,
         (["--key", "secret${HOME}"], "which no .env file gives back"),
         (["--engine", ""], "--engine is empty"),
         (["--engine", "~nobody-of-this-name/data"], "can't be found"),
+        (["--engine", "milvus://user:secret@host:19530"], "'milvus://host:19530' is no URL of a Milvus server"),
         (["--colour", "red"], "unrecognized arguments: --colour red"),
         (["--proj", "a"], "unrecognized arguments"),
     ],
@@ -250,6 +251,17 @@ def test_a_data_folder_that_holds_something_else_is_told_in_one_line(tmp_path):
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
     assert "not a database" in line
+
+
+def test_a_milvus_server_that_is_not_there_is_told_in_one_line_without_its_password(tmp_path):
+    with socket.socket() as held:  # bound, and not listening: whoever connects is refused
+        held.bind(("127.0.0.1", 0))
+        url = f"http://user:secret@127.0.0.1:{held.getsockname()[1]}"
+        done = run("--port", "0", "--engine", url, MEMORA_HOME=str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert "http://127.0.0.1:" in line
+    assert "secret" not in line
 
 
 def test_a_port_that_is_taken_is_told_in_one_line_and_no_folder_is_made(tmp_path, running):
@@ -426,7 +438,7 @@ def test_what_clients_were_told_at_sigterm_and_what_is_there_after_it_are_the_sa
     def work(number: int) -> None:
         with process.client() as client:
             for turn in range(10_000):
-                ids = [number * 1_000_000 + turn * 500 + n for n in range(500)]
+                ids = [number * 1_000_000 + turn * 50 + n for n in range(50)]
                 data = [{"id": n, "vector": [1] * 32} for n in ids]
                 try:
                     told.extend(client.vectors.insert(collection_name="c", data=data)["data"]["insertIds"])
@@ -439,7 +451,7 @@ def test_what_clients_were_told_at_sigterm_and_what_is_there_after_it_are_the_sa
             client.collections.create(collection=Collection("c", 32))
         with ThreadPoolExecutor(6) as pool:
             work_done = [pool.submit(work, number) for number in range(6)]
-            until(lambda: len(told) >= 6000)
+            until(lambda: len(told) >= 600)
             time.sleep(delay)
             assert process.stop() == 0
         for done in work_done:

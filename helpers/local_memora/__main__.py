@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import signal
-import sqlite3
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,8 +13,8 @@ from typing import Any, NoReturn
 from pydantic import TypeAdapter, ValidationError
 
 from helpers.local_memora import create_app
+from helpers.local_memora.bodies import ProjectId
 from helpers.local_memora.errors import ApiError
-from helpers.local_memora.schema import ProjectId
 from helpers.local_memora.serve import DRAIN_SECONDS, HOST, Server, bind
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,9 +84,9 @@ def serve(port: int, key: str, projects: list[str], engine: str | Path, threads:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), stop)
 
-    where = re.sub(r"//[^/@]*@", "//", str(engine))  # a URL may hold a password
     print(
-        f"Serving {' and '.join(map(repr, projects))} to programs on this machine; the data: {where}\n"
+        f"Serving {' and '.join(map(repr, projects))} to programs on this machine; "
+        f"the data: {_without_password(str(engine))}\n"
         "Put these three lines into .env, or export them. Ctrl-C stops it, after the requests in progress.",
         file=sys.stderr,
     )
@@ -100,13 +99,21 @@ def serve(port: int, key: str, projects: list[str], engine: str | Path, threads:
 
 def build(engine: str | Path, key: str, projects: list[str]) -> Any:
     """Return the application on a folder or, as a string, on the URL of a Milvus server."""
+    more: dict[str, Any] = {}
+    if isinstance(engine, str):  # writers still take turns, in the folder where a notebook's own Memora has its locks
+        more = {"token": _environment("MEMORA_ENGINE_TOKEN"), "home": _from_root(_environment("MEMORA_HOME"))}
     try:
-        return create_app(engine, api_key=key, projects=projects)
+        return create_app(engine, api_key=key, projects=projects, **more)
     except ApiError as error:
-        raise CannotServeError(error.message, 1) from None
-    except (OSError, RuntimeError, ValueError, sqlite3.Error) as error:
+        raise CannotServeError(_without_password(error.message), 1) from None
+    except Exception as error:  # engines raise whatever their libraries raise
         reason = getattr(error, "strerror", None) or error
-        raise CannotServeError(f"the data at {engine} can't be opened ({reason}): name another --engine", 1) from None
+        message = f"the data at {engine} can't be opened ({reason}): name another --engine"
+        raise CannotServeError(_without_password(message), 1) from None
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def _port_error(port: int, error: OSError) -> CannotServeError:
@@ -166,12 +173,25 @@ def engine(given: str | None) -> str | Path:
     if given == "":
         raise CannotServeError("--engine is empty: name a folder, or leave it out")
     chosen = given or _environment("MEMORA_ENGINE") or _environment("MEMORA_HOME") or ".memora"
-    if "://" in chosen:
+    if re.match(r"(https?|tcp)://", chosen):
         return chosen
+    if "://" in chosen:
+        message = (
+            f"{_without_password(chosen)!r} is no URL of a Milvus server: it starts with http://, https:// or tcp://"
+        )
+        raise CannotServeError(message)
+    return Path.cwd() / _expanded(given) if given else _from_root(chosen)
+
+
+def _from_root(folder: str | None) -> Path:
+    return ROOT / _expanded(folder or ".memora")
+
+
+def _expanded(folder: str) -> Path:
     try:
-        return (Path.cwd() if given else ROOT) / Path(chosen).expanduser()
+        return Path(folder).expanduser()
     except RuntimeError as error:  # ~nobody
-        raise CannotServeError(f"the folder {chosen!r} can't be found ({error})") from None
+        raise CannotServeError(f"the folder {folder!r} can't be found ({error})") from None
 
 
 def _environment(name: str) -> str | None:
