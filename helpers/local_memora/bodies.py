@@ -66,6 +66,7 @@ class CreateParams(Wire):
 class Create(OnCollection):
     """collections/create: from `schema`, or quickly from `dimension`."""
 
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["schema"]}, {"required": ["dimension"]}]})
     dimension: Annotated[int, Field(ge=1, le=MAX_DIM)] | None = None
     metric_type: Metric = "COSINE"
     id_type: Literal["Int64", "VarChar"] = "Int64"
@@ -150,7 +151,7 @@ class OnIndex(OnCollection):
 Rows = Annotated[
     list[dict[str, Any]],
     BeforeValidator(lambda rows: [rows] if isinstance(rows, dict) else rows),
-    WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": "object"}}, {"type": "object"}]}),
+    WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": "object"}, "minItems": 1}, {"type": "object"}]}),
 ]
 
 
@@ -159,6 +160,12 @@ class Store(OnCollection):
 
     data: Rows
     partition_name: Name | None = None
+
+
+VECTOR = {"type": "array", "items": {"type": "number"}, "minItems": 1}
+Vectors = Annotated[
+    list[Any], Field(min_length=1), WithJsonSchema({"anyOf": [VECTOR, {**VECTOR, "items": VECTOR}]})
+]  # what is in them is checked against the collection's schema, in numpy
 
 
 class SearchKnobs(Wire):
@@ -181,7 +188,7 @@ class SearchParams(Wire):
 class Search(OnCollection):
     """vectors/search: `data` is one vector, or a list of vectors."""
 
-    data: Annotated[list[Any], Field(min_length=1)]
+    data: Vectors
     anns_field: Name
     filter: str | None = None
     limit: Annotated[int, Field(ge=1, le=MAX_HITS)] = 100
@@ -195,7 +202,7 @@ class Search(OnCollection):
 class SubSearch(Wire):
     """One of the searches that vectors/hybrid_search combines; `data` is one vector."""
 
-    data: Annotated[list[Any], Field(min_length=1)]
+    data: Vectors
     anns_field: Name
     filter: str | None = None
     grouping_field: Name | None = None
@@ -249,10 +256,14 @@ class Query(OnCollection):
     partition_names: Names | None = None
 
 
+KEY = {"type": ["integer", "string"]}  # which of them, the collection's schema knows
+Keys = Annotated[Any, WithJsonSchema({"anyOf": [KEY, {"type": "array", "items": KEY}]})]
+
+
 class Get(OnCollection):
     """vectors/get."""
 
-    id: Any  # one key or a list; of which type, the collection's schema knows
+    id: Keys
     output_fields: list[str] | None = None
     partition_names: Names | None = None
 

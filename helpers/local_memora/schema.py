@@ -154,7 +154,7 @@ class IndexParams(Wire):
     """The kind of an index and how to build it."""
 
     model_config = ConfigDict(alias_generator=None)
-    index_type: str
+    index_type: Annotated[str, Field(json_schema_extra={"enum": ["FLAT", "IVF_FLAT", "HNSW"]})]
     nlist: Annotated[int, Field(ge=1, le=65_536)] | None = None
     m: Annotated[int | None, Field(alias="M", ge=2, le=2_048)] = None
     ef_construction: Annotated[int | None, Field(alias="efConstruction", ge=1, le=65_536)] = None
