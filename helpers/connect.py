@@ -2,8 +2,9 @@
 
 import atexit
 import os
-import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -43,8 +44,9 @@ def connect() -> Memora:
     if not settings:
         home, engine = memora_home(), setting("MEMORA_ENGINE") or ""
         if "://" in engine:
-            print(f"Memora: the local one, data on the Milvus server at {_without_password(engine)}")
-            return local_client(home, engine)
+            client = local_client(home, engine)
+            print(f"Memora: the local one, data on the Milvus server at {engine.rpartition('@')[2]}")
+            return client
         print(f"Memora: the local one, data in {'' if home.parent == ROOT else '.../'}{home.name}")
         return local_client(home)
     if missing := [name for name in HOSTED if name not in settings]:
@@ -103,13 +105,41 @@ def local_client(home: Path, engine: str | None = None) -> Memora:
     return Memora(api_key=LOCAL_KEY, project_id=LOCAL_PROJECT, base_url=LOCAL_URL, transport=transport)
 
 
-def _without_password(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", url)
+def playground(*, served: bool = False) -> Memora:
+    """Return a client of a new, empty Memora in a temporary folder: the place to try and to drop things.
 
+    Parameters
+    ----------
+    served : bool
+        Whether it runs as a process of its own and is reached over HTTP, as with `make serve`; else in this process.
 
-def playground() -> Memora:
-    """Return a client of a new, empty local Memora in a temporary folder: the place to try and to drop things."""
+    Raises
+    ------
+    UnavailableError
+        The process did not start.
+    """
     home = Path(tempfile.mkdtemp(prefix="memora-playground-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
-    print("Memora: a playground, empty, gone when this kernel stops; your real collections are not in it")
-    return local_client(home)
+    client = _serve(home) if served else local_client(home)
+    how = ", in a process of its own" if served else ""
+    print(f"Memora: a playground{how}, empty, gone when this kernel stops; your real collections are not in it")
+    return client
+
+
+def _serve(home: Path) -> Memora:
+    command = [sys.executable, "-m", "helpers.local_memora", "--port=0", f"--engine={home}"]
+    server = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "MEMORA_API_KEY": "", "MEMORA_PROJECT_ID": ""},  # a key of its own
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    atexit.register(server.wait, timeout=10)
+    atexit.register(server.terminate)  # first: the last registered is the first called
+    assert server.stdout is not None
+    printed = dict(line.strip().partition("=")[::2] for line in (server.stdout.readline() for _ in HOSTED))
+    if set(printed) != set(HOSTED):
+        raise UnavailableError("The served playground did not start. Run `make serve` in a terminal: it says why.")
+    return Memora(printed["MEMORA_API_KEY"], printed["MEMORA_PROJECT_ID"], printed["MEMORA_URL"])

@@ -977,3 +977,29 @@ def test_the_pool_is_closed_with_the_client():
         assert same is client
         same.collections.list()
     assert client._http._client.is_closed
+
+
+def test_a_memora_on_this_machine_is_reached_though_the_network_wants_a_proxy(echoing, monkeypatch):
+    url, keys = echoing
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with (
+        Memora(api_key=KEY, project_id="p1", base_url=f"{url}/401") as client,
+        pytest.raises(AuthenticationError),
+    ):
+        client.collections.list()
+    assert keys == [KEY]
+
+
+@pytest.mark.parametrize("bound", [float("nan"), float("inf"), np.float32("nan")])
+def test_a_bound_that_is_no_number_is_refused_for_json_would_drop_it_and_every_row_would_pass(bound):
+    client, sent = watched(ok([]))
+    with pytest.raises(InvalidRequestError, match="'radius'"):
+        client.vectors.search(
+            collection_name="c", data=[1.0], anns_field="v", search_params={"params": {"radius": bound}}
+        )
+    with pytest.raises(InvalidRequestError, match="'radius'"):
+        client.vectors.hybrid_search(collection_name="c", search=[Search([1.0], "v", params={"radius": bound})])
+    assert not sent

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from helpers.local_memora import create_app
 from helpers.local_memora.bodies import ProjectId
-from helpers.local_memora.errors import ApiError
+from helpers.local_memora.errors import ApiError, without_password
 from helpers.local_memora.serve import DRAIN_SECONDS, HOST, Server, bind
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,7 +86,7 @@ def serve(port: int, key: str, projects: list[str], engine: str | Path, threads:
 
     print(
         f"Serving {' and '.join(map(repr, projects))} to programs on this machine; "
-        f"the data: {_without_password(str(engine))}\n"
+        f"the data: {without_password(str(engine))}\n"
         "Put these three lines into .env, or export them. Ctrl-C stops it, after the requests in progress.",
         file=sys.stderr,
     )
@@ -105,15 +105,11 @@ def build(engine: str | Path, key: str, projects: list[str]) -> Any:
     try:
         return create_app(engine, api_key=key, projects=projects, **more)
     except ApiError as error:
-        raise CannotServeError(_without_password(error.message), 1) from None
+        raise CannotServeError(without_password(error.message), 1) from None
     except Exception as error:  # engines raise whatever their libraries raise
         reason = getattr(error, "strerror", None) or error
         message = f"the data at {engine} can't be opened ({reason}): name another --engine"
-        raise CannotServeError(_without_password(message), 1) from None
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"//[^/@\s]*@", "//", text)
+        raise CannotServeError(without_password(message), 1) from None
 
 
 def _port_error(port: int, error: OSError) -> CannotServeError:
@@ -177,7 +173,7 @@ def engine(given: str | None) -> str | Path:
         return chosen
     if "://" in chosen:
         message = (
-            f"{_without_password(chosen)!r} is no URL of a Milvus server: it starts with http://, https:// or tcp://"
+            f"{without_password(chosen)!r} is no URL of a Milvus server: it starts with http://, https:// or tcp://"
         )
         raise CannotServeError(message)
     return Path.cwd() / _expanded(given) if given else _from_root(chosen)

@@ -1,5 +1,7 @@
 """The one exception that a request may end in."""
 
+import re
+
 
 class ApiError(Exception):
     """A refusal with the HTTP status and the sentence that the client gets.
@@ -16,3 +18,8 @@ class ApiError(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
+
+
+def without_password(text: str) -> str:
+    """Take user and password out of the URLs in a message."""
+    return re.sub(r"//[^/@\s]*@", "//", text)

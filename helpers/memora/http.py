@@ -14,6 +14,7 @@ from helpers.memora import errors
 
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 PASSING = {None, 408, 429, 502, 503, 504}  # no answer, and statuses that may be others in a moment
+THIS_MACHINE = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}  # no proxy leads back here
 ATTEMPTS = 4  # the first and three more, about 0.2 + 0.4 + 0.8 seconds apart
 
 
@@ -50,7 +51,9 @@ class Http:
         self._project_id = project_id
         self._key = _ApiKey(api_key)
         try:
-            self._client = httpx.Client(base_url=base_url, auth=self._key, timeout=TIMEOUT, transport=transport)
+            self._client = httpx.Client(
+                base_url=base_url, auth=self._key, timeout=TIMEOUT, transport=transport, mounts=THIS_MACHINE
+            )
         except httpx.InvalidURL as error:
             raise errors.InvalidRequestError(f"{base_url!r} is no URL ({error}).") from None
         if self._client.base_url.scheme not in ("http", "https"):

@@ -100,6 +100,7 @@ class Vectors(Resource):
         if search_params is not None:
             wire_names = {"metric_type": "metricType"}
             search_params = {wire_names.get(key, key): value for key, value in search_params.items()}
+            _refuse_knobs(search_params.get("params"))
         try:
             return self._read(
                 "vectors/search",
@@ -159,6 +160,7 @@ class Vectors(Resource):
                     f"Search {number} is a {type(one).__name__}: write Search(data, anns_field, ...) for it."
                 )
             _refuse_query(one.data, f"Search {number}, field {one.anns_field!r}: the query vector")
+            _refuse_knobs(one.params)
         try:
             return self._read(
                 "vectors/hybrid_search",
@@ -232,6 +234,11 @@ class Vectors(Resource):
                     f"another model? (Collection {collection_name!r}, field {name!r}. Memora said: {error.message})",
                     error.status,
                 ) from None
+
+
+def _refuse_knobs(params: dict[str, Any] | None) -> None:
+    for name, value in (params or {}).items():
+        refuse_non_finite(value, f"The search parameter {name!r}")
 
 
 def _refuse_query(data: Any, where: str) -> None:

@@ -14,7 +14,7 @@ from pymilvus import DataType, MilvusClient, MilvusException
 from helpers.local_memora.bodies import MAX_HITS, CreateParams
 from helpers.local_memora.engines import EMBEDDED, MILVUS, Collection, Row, SearchRequest
 from helpers.local_memora.engines.milvus_expr import condition
-from helpers.local_memora.errors import ApiError
+from helpers.local_memora.errors import ApiError, without_password
 from helpers.local_memora.filters import Node
 from helpers.local_memora.schema import (
     DYNAMIC,
@@ -104,7 +104,8 @@ class MilvusEngine:
                 why = reason.rsplit("error: ", 1)[-1].split("\n")[0][:200]
                 raise ApiError(501, f"filter: {MILVUS} can't evaluate it ({why}); {EMBEDDED} can") from None
             if "connect" in reason.lower() or "unavailable" in reason.lower() or "deadline" in reason.lower():
-                raise ApiError(503, f"the Milvus server at {self._url} does not answer; is it running?") from None
+                where = without_password(self._url)
+                raise ApiError(503, f"the Milvus server at {where} does not answer: is it running?") from None
             raise
 
     # structure
