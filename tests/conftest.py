@@ -1,8 +1,10 @@
-"""What tests share: a fresh local Memora, the real extractor, and the kit's collection, ingested once."""
+"""What tests share: a fresh local Memora, the contract on each engine, the real extractor, and the kit's collection."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
@@ -10,7 +12,11 @@ from helpers.connect import local_client
 from helpers.features import EfficientNetExtractor
 from helpers.images import DATA, load_folder
 from helpers.ingest import ingest
+from helpers.local_memora import create_app
 from helpers.memora import Memora
+from tests.contract import KEY, Api, Make, P, Q
+from tests.milvus_server import milvus_server, why_not
+from tests.served import served
 
 
 @pytest.fixture
@@ -23,6 +29,38 @@ def client(tmp_path: Path) -> Iterator[Memora]:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def milvus_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the URL of a real Milvus server, started for the first test that asks."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with milvus_server(tmp_path_factory.mktemp("milvus")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session", params=["embedded", "served", "milvus"])
+def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """Return a Memora: in this process, served by another over HTTP, in this process on a Milvus server."""
+    home = tmp_path_factory.mktemp(request.param)
+    with ExitStack() as stack:
+        if request.param == "served":
+            api = Api("served", stack.enter_context(served(home, key=KEY, project=[P, Q])).url, None)
+        else:
+            engine = request.getfixturevalue("milvus_url") if request.param == "milvus" else home
+            app = create_app(engine, KEY, (P, Q), home=home)
+            api = Api(request.param, "http://memora.invalid", httpx.WSGITransport(app=app))
+        yield api
+        left = {project: api.ok("collections/list", project) for project in (P, Q)}
+        assert left == {P: [], Q: []}, "a test left its collections behind"
+
+
+@pytest.fixture
+def make(api: Api) -> Iterator[Make]:
+    """Return what makes a collection under a new name; it is gone after the test."""
+    with ExitStack() as stack:
+        yield lambda project_id=P, **body: stack.enter_context(api.table(project_id, **body))
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,7 @@ def test_half_set_is_refused_naming_what_is_missing_and_nothing_is_made(capsys, 
     with pytest.raises(InvalidRequestError) as caught:
         connect()
     there, missing = str(caught.value).split(" set, but not ")
-    missing = missing.split(": hosted Memora needs all three.")[0]
+    missing = missing.split(": a Memora over HTTP needs all three.")[0]
     assert there.split(" and ") == list(some)
     assert missing.split(" and ") == [name for name in HOSTED if name not in some]
     assert KEY not in str(caught.value)

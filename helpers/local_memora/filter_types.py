@@ -174,7 +174,8 @@ def _path_kind(node: Path, field: FieldSchema | None) -> str:
         raise wrong(node.at, f"{node.name!r} is a {node.data_type}: only JSON, Array and dynamic fields have parts")
     if len(node.keys) != 1 or not isinstance(node.keys[0], int):
         raise wrong(node.at, f"{node.name!r} is an Array: one number in brackets picks an element")
-    return KINDS[field.element.data_type]
+    node.data_type = field.element.data_type
+    return KINDS[node.data_type]
 
 
 def _call_kind(node: Call, schema: CollectionSchema) -> str:

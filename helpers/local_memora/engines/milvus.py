@@ -45,7 +45,7 @@ SECONDS = 60  # for one call
 DEFAULT_NPROBE = 16
 DEFAULT_EF = 64
 NOT_FOUND, NO_DATABASE = 100, 800  # Milvus' error codes
-REFUSED_FILTER = ("cannot parse expression", "predicate is not a boolean", "unsupported expr", "is not supported in")
+REFUSED_FILTER = ("cannot parse expression", "predicate is not a boolean", "unsupported", "is not supported in")
 for name in list(logging.root.manager.loggerDict):
     if name.split(".")[0] == "pymilvus":  # it logs every refusal with a traceback before it raises it
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -102,7 +102,9 @@ class MilvusEngine:
             reason = str(error.message)
             if any(words in reason for words in REFUSED_FILTER):
                 why = reason.rsplit("error: ", 1)[-1].split("\n")[0][:200]
-                raise ApiError(501, f"filter: {MILVUS} can't evaluate it ({why}); {EMBEDDED} can") from None
+                raise ApiError(
+                    501, f"filter: {MILVUS} can't evaluate it ({why}); {EMBEDDED} can, but for parts of JSON and Arrays"
+                ) from None
             if "connect" in reason.lower() or "unavailable" in reason.lower() or "deadline" in reason.lower():
                 where = without_password(self._url)
                 raise ApiError(503, f"the Milvus server at {where} does not answer: is it running?") from None

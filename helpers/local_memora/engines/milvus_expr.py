@@ -2,8 +2,11 @@
 
 import json
 
-from helpers.local_memora.engines import EMBEDDED
+from helpers.local_memora.engines import EMBEDDED, MILVUS
 from helpers.local_memora.filters import Call, Field, Literal, Node, Operation, Path, wrong
+from helpers.local_memora.schema import INTEGERS
+
+ARITHMETIC = ("+", "-", "*", "/", "%", "**")
 
 
 def to_expression(node: Node, *, old: bool) -> str:
@@ -19,7 +22,7 @@ def to_expression(node: Node, *, old: bool) -> str:
     Raises
     ------
     ApiError
-        501 for a pattern that an old server does not know.
+        501 for what the server does not know, or gets wrong without a word.
     """
 
     def show(part: Node) -> str:
@@ -44,8 +47,12 @@ def to_expression(node: Node, *, old: bool) -> str:
         return f"(not {parts[0]})" if node.operator == "not" else "(" + f" {node.operator} ".join(parts) + ")"
     if node.operator == "like" and old:
         _refuse_pattern(node)
+    if node.operator in ARITHMETIC and node.kind == "float":
+        _refuse_whole_numbers(node)
     left, right = (show(part) for part in node.operands)
-    return f"({left} {node.operator} {right})"
+    # Milvus takes the empty pattern, which only an empty text fits, for the start of every text.
+    operator = "==" if node.operator == "like" and node.operands[1].value == "" else node.operator
+    return f"({left} {operator} {right})"
 
 
 def _condition(node: Node, text: str) -> str:
@@ -76,3 +83,13 @@ def _refuse_pattern(node: Operation) -> None:
         raise wrong(
             node.at, f"this Milvus server is older than 2.4 and knows only like 'start%'; {EMBEDDED} knows all", 501
         )
+
+
+def _refuse_whole_numbers(node: Operation) -> None:
+    for part in node.operands:
+        if isinstance(part, Field) and part.data_type in INTEGERS:  # it would find nothing
+            raise wrong(
+                node.at,
+                f"{MILVUS} can't calculate with the whole numbers of {part.name!r} and fractions; {EMBEDDED} can",
+                501,
+            )
