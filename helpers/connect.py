@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -93,6 +94,8 @@ def local_client(home: Path, engine: str | None = None) -> Memora:
     ------
     UnavailableError
         The Milvus server does not answer, or the package for it is missing.
+    InvalidRequestError
+        The folder can't be made or opened.
     """
     from helpers.local_memora import ApiError, create_app  # the engine takes a second to import
 
@@ -101,6 +104,11 @@ def local_client(home: Path, engine: str | None = None) -> Memora:
         app = create_app(engine or home, LOCAL_KEY, (LOCAL_PROJECT,), token=token, home=home)
     except ApiError as error:
         raise UnavailableError(error.message, error.status) from None
+    except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidRequestError(
+            f"The local Memora's folder {home} can't be opened ({reason}): set MEMORA_HOME to another."
+        ) from None
     transport = httpx.WSGITransport(app=app)
     return Memora(api_key=LOCAL_KEY, project_id=LOCAL_PROJECT, base_url=LOCAL_URL, transport=transport)
 

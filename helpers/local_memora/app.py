@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from helpers.local_memora import bodies, openapi, schema, structure, vectors
 from helpers.local_memora.engines import Engine
-from helpers.local_memora.errors import ApiError
+from helpers.local_memora.errors import ApiError, unwritable
 from helpers.local_memora.service import Service
 
 MAX_BODY = 64 * 1024 * 1024  # bytes: about 8,000 rows of 384 numbers
@@ -129,6 +129,9 @@ def create_app(
 
     @app.errorhandler(Exception)
     def failed(error: Exception) -> Response:
+        if told := unwritable(error):
+            log.warning("%s: %s", request.path, error)
+            return refused(told)
         log.exception("%s failed", request.path)  # the trace is for the log, never for the client
         return _json({"message": f"the local Memora failed ({type(error).__name__}); its log says more"}, 500)
 

@@ -21,15 +21,14 @@ class Service:
     Parameters
     ----------
     home : Path
-        Where the locks lie; made where it is missing.
+        Where the locks lie.
     engine : Engine
         Who stores and searches.
     """
 
     def __init__(self, home: Path, engine: Engine) -> None:
         self.engine = engine
-        self._locks = home / "locks"
-        self._locks.mkdir(parents=True, exist_ok=True)
+        self._locks = home / "locks"  # made with the first lock: who only reads needs none
 
     def find(self, body: OnCollection) -> Collection:
         """Return the collection that a call is about, or refuse with 404."""
@@ -49,6 +48,8 @@ class Service:
     @contextmanager
     def turn(self, body: OnCollection, *others: str) -> Iterator[None]:
         """Wait for this writer's turn; names are locked, so that create, rename and drop take turns too."""
+        if not self._locks.exists():
+            self.engine.check()  # where all data was removed, a lock is not to be the first thing that comes back
         with ExitStack() as stack:
             for name in sorted({body.collection_name, *others}):  # one order for all: nobody waits in a circle
                 stack.enter_context(self._lock(body.project_id, name))

@@ -5,7 +5,7 @@ MemoraError
  +-- NotFoundError         404        no such collection, partition, index or call
  +-- AlreadyExistsError    409        the name or the key is taken
  +-- InvalidRequestError   other 4xx and 501, and mistakes seen before anything is sent
- +-- UnavailableError      429, other 5xx, no connection, no answer in time
+ +-- UnavailableError      429, other 5xx (507: it can't write), no connection, no answer in time
 """
 
 
@@ -81,4 +81,7 @@ def from_status(status: int, message: str) -> MemoraError:
         return classes[status](message, status)
     if status == 501 or (400 <= status < 500 and status not in (408, 429)):
         return InvalidRequestError(message, status)
-    return UnavailableError(message, status)
+    error = UnavailableError(message, status)
+    if status == 507:
+        error.next_step = ""  # it runs, on a full or read-only disk: the message says what helps
+    return error

@@ -87,10 +87,11 @@ class Catalogue:
             )
             make(Collection(cursor.lastrowid or 0, project, name, schema, tuple(indexes)))
 
-    def drop(self, collection: Collection) -> None:
-        """Remove a collection's entry."""
+    def drop(self, collection: Collection) -> set[int]:
+        """Remove a collection's entry, and return the ids that are left."""
         with self._transaction() as db:
             db.execute("DELETE FROM collections WHERE id = ?", (collection.id,))
+            return {number for (number,) in db.execute("SELECT id FROM collections")}
 
     def rename(self, collection: Collection, name: str) -> None:
         """Give a collection another name; tables are called by id, so nothing else changes."""

@@ -1,6 +1,8 @@
 """LanceDB, embedded: tables in a folder, no server, many processes at once."""
 
+import logging
 import os
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -42,6 +44,7 @@ DEFAULT_EF = 64
 AUTO_BUILD_ROWS = 1_000  # after a write: below that, looking at every row is as fast as an index
 TIDY_EVERY = 50  # versions; each write makes one, and hundreds of small files make every search slow
 KEEP_OLD = timedelta(minutes=10)  # longer than any reader in another process holds on to an old version
+log = logging.getLogger(__name__)
 
 
 class LanceEngine:
@@ -56,8 +59,9 @@ class LanceEngine:
     def __init__(self, home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self._catalogue = Catalogue(home / "catalogue.sqlite")
+        self._tables = home / "lance"
         # Interval 0: every read looks for what other processes wrote.
-        self._db = lancedb.connect(home / "lance", read_consistency_interval=timedelta(0))
+        self._db = lancedb.connect(self._tables, read_consistency_interval=timedelta(0))
         self._open: dict[int, lancedb.table.Table] = {}
 
     def check(self) -> None:
@@ -102,9 +106,10 @@ class LanceEngine:
         self._open[collection.id] = self._db.create_table(f"c{collection.id}", schema=schema, mode="overwrite")
 
     def drop(self, collection: Collection) -> None:
-        self._catalogue.drop(collection)
+        in_use = self._catalogue.drop(collection)
         self._open.pop(collection.id, None)
-        self._db.drop_table(f"c{collection.id}", ignore_missing=True)
+        for number in set(range(1, collection.id + 1)) - in_use:  # also what a drop has left that was killed here
+            shutil.rmtree(self._tables / f"c{number}.lance", ignore_errors=True)  # others may be at it too
 
     def rename(self, collection: Collection, name: str) -> None:
         self._catalogue.rename(collection, name)
@@ -135,7 +140,11 @@ class LanceEngine:
         if index.metric_type == "COSINE":
             self._refuse_zero_vectors(collection, index)
         self._catalogue.set_indexes(collection, [*collection.indexes, index])
-        self._build_if_due(collection, index, at_least=1)
+        try:
+            self._build_if_due(collection, index, at_least=1)
+        except Exception:  # such as a full disk
+            self._catalogue.set_indexes(collection, list(collection.indexes))
+            raise
 
     def _refuse_zero_vectors(self, collection: Collection, index: IndexSpec) -> None:
         """Lance would leave them out of every search by COSINE, without a word."""
@@ -201,9 +210,13 @@ class LanceEngine:
         return count
 
     def _tidy(self, collection: Collection, table: lancedb.table.Table) -> None:
-        if table.version % TIDY_EVERY == 0:
-            table.optimize(cleanup_older_than=KEEP_OLD)
-        self._build_due(collection, at_least=AUTO_BUILD_ROWS)
+        """Merge files and build indexes where it is time; a failure is none of the write, which is stored by now."""
+        try:
+            if table.version % TIDY_EVERY == 0:
+                table.optimize(cleanup_older_than=KEEP_OLD)
+            self._build_due(collection, at_least=AUTO_BUILD_ROWS)
+        except Exception:
+            log.exception("tidying c%d failed; a later write, or loading the collection, tries again", collection.id)
 
     def count(self, collection: Collection, where: Node | None, partitions: list[str] | None) -> int:
         return _run(lambda: self._table(collection).count_rows(_where(where, partitions)))
