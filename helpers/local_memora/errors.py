@@ -2,6 +2,8 @@
 
 import errno
 import re
+import reprlib
+from typing import Any
 
 NO_ROOM = "there is no room left to write: make room on the disk that holds the data, then try again"
 NO_RIGHT = (
@@ -12,6 +14,12 @@ REASONS = {
     NO_ROOM: (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, "SQLITE_FULL", "SQLITE_IOERR_WRITE"),
     NO_RIGHT: (errno.EACCES, errno.EPERM, errno.EROFS, "SQLITE_READONLY", "SQLITE_READONLY_DIRECTORY"),
 }
+
+LONGEST = 1_000  # letters of a message, which may repeat what was sent
+
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxlong = 3, 40
+_short.maxstring = _short.maxother = 60
 
 
 class ApiError(Exception):
@@ -27,9 +35,14 @@ class ApiError(Exception):
     """
 
     def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
         self.status = status
-        self.message = message
+        self.message = message if len(message) <= LONGEST else f"{message[:LONGEST]}..."
+        super().__init__(self.message)
+
+
+def shown(value: Any) -> str:
+    """Show in a message what was sent, however long it is, and however deep: repr() gives up at a thousand levels."""
+    return _short.repr(value)
 
 
 def without_password(text: str) -> str:

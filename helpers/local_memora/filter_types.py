@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from helpers.local_memora import filters
-from helpers.local_memora.errors import ApiError
+from helpers.local_memora.errors import ApiError, shown
 from helpers.local_memora.filters import Call, Field, Literal, Node, Operation, Path, wrong
 from helpers.local_memora.schema import DYNAMIC, INTEGERS, CollectionSchema, FieldSchema
 
@@ -57,7 +57,7 @@ def keys_in(schema: CollectionSchema, keys: list[Any]) -> Node:
     kind, python = ("text", str) if primary.data_type == "VarChar" else ("int", int)
     for key in keys:
         if type(key) is not python or (kind == "int" and not -(2**63) <= key < 2**63):
-            raise ApiError(400, f"{key!r} is no {primary.data_type}, which the key {primary.field_name!r} is")
+            raise ApiError(400, f"{shown(key)} is no {primary.data_type}, which the key {primary.field_name!r} is")
     literals = [Literal(1, key) for key in keys]
     return Operation(1, "in", [Field(1, primary.field_name, primary.data_type), literals], kind)
 

@@ -19,6 +19,7 @@ REFUSALS = {
     413: "the body is too large",
     501: "known to Memora, but not to this engine: the message names the one that can",
     503: "the engine is busy or can't be reached",
+    507: "nothing can be written: the disk is full, or the folder is read-only",
 }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from helpers.local_memora.errors import ApiError
+from helpers.local_memora.errors import ApiError, shown
 from helpers.local_memora.schema import DYNAMIC, INTEGERS, MAX_JSON, CollectionSchema, FieldSchema
 
 # Squared lengths within which 32 bits hold every distance; a shorter vector is for COSINE a vector of zeros.
@@ -66,11 +66,11 @@ def _problem(field: FieldSchema, value: Any) -> str:
     """Say what is wrong with a value; an empty string means nothing is."""
     kind = field.data_type
     if kind == "Bool":
-        return "" if isinstance(value, bool) else f"{value!r} is not true or false"
+        return "" if isinstance(value, bool) else f"{shown(value)} is not true or false"
     if kind == "VarChar":
         limit = field.element_type_params.max_length or 0
         if not isinstance(value, str):
-            return f"{str(value)[:60]!r} is no text"
+            return f"{shown(value)} is no text"
         size = len(value.encode())
         return f"{value[:60]!r}... has {size} bytes; max_length is {limit}" if size > limit else ""
     if kind == "JSON":
@@ -78,10 +78,10 @@ def _problem(field: FieldSchema, value: Any) -> str:
     if kind == "Array":
         limit = field.element_type_params.max_capacity or 0
         if not isinstance(value, list) or len(value) > limit:
-            return f"{str(value)[:60]!r} is no list of at most {limit} elements"
+            return f"{shown(value)} is no list of at most {limit} elements"
         return next((f"element {n}: {p}" for n, v in enumerate(value) if (p := _problem(field.element, v))), "")
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"{str(value)[:60]!r} is no number"
+        return f"{shown(value)} is no number"
     if kind in INTEGERS:
         limit = 2 ** (INTEGERS[kind] - 1)
         return "" if isinstance(value, int) and -limit <= value < limit else f"{value!r} is no {kind}"
@@ -91,7 +91,7 @@ def _problem(field: FieldSchema, value: Any) -> str:
 
 def _json_problem(value: Any) -> str:
     if not isinstance(value, dict):
-        return f"{str(value)[:60]!r} is no JSON object {{...}}"
+        return f"{shown(value)} is no JSON object {{...}}"
     try:
         size = len(orjson.dumps(value))
     except orjson.JSONEncodeError as error:  # nested hundreds deep
@@ -121,7 +121,7 @@ def vectors(values: list[Any], field: FieldSchema) -> np.ndarray:
     what, length = f"field {field.field_name!r}", field.dim // 8 if binary else field.dim
     for number, value in enumerate(values):
         if not isinstance(value, list):
-            raise ApiError(400, f"vector {number} for {what}: {str(value)[:60]!r} is no list of numbers")
+            raise ApiError(400, f"vector {number} for {what}: {shown(value)} is no list of numbers")
         if binary and (len(value) != length or not all(type(x) is int and 0 <= x < 256 for x in value)):
             raise ApiError(
                 400, f"vector {number} for {what}: {field.dim} bits are a list of {length} bytes, 0 to 255 each"
