@@ -17,6 +17,7 @@ from helpers.memora import Memora
 from tests.contract import KEY, Api, Make, P, Q
 from tests.milvus_server import milvus_server, why_not
 from tests.served import served
+from tests.workers import Workers
 
 
 @pytest.fixture
@@ -29,6 +30,20 @@ def client(tmp_path: Path) -> Iterator[Memora]:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def all_workers() -> Iterator[Workers]:
+    workers = Workers()
+    yield workers
+    workers.end()
+
+
+@pytest.fixture
+def workers(all_workers: Workers) -> Iterator[Workers]:
+    """Return other processes that can be given something to do with a store."""
+    yield all_workers
+    all_workers.end_the_busy()
 
 
 @pytest.fixture(scope="session")

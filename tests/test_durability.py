@@ -1,119 +1,32 @@
 """What was acknowledged stays, once, whoever is killed or writes at the same moment: with real processes."""
 
 import contextlib
-import json
+import itertools
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 import helpers.memora.http
-from helpers.connect import ROOT, local_client
-from helpers.memora import Memora, NotFoundError
+from helpers.connect import local_client
+from helpers.memora import Memora, NotFoundError, UnavailableError
 from helpers.memora.models import Collection, Index, IndexConfig
+from tests.served import served
+from tests.workers import everything
 
 BATCH = 20
-START = """
-import json, sys
-from pathlib import Path
-from helpers.connect import local_client
-from helpers.memora import AlreadyExistsError, NotFoundError
-from helpers.memora.models import Collection
-
-client = local_client(Path(sys.argv[1]))
-number = int(sys.argv[2])
-
-def say(what):
-    print(json.dumps(what), flush=True)
-
-def rows(ids, value):
-    return [{"id": n, "vector": [1, value]} for n in ids]
-
-say("ready")
-sys.stdin.readline()
-"""
-
-
-class Worker:
-    """Another Python process with a client of the same store; it starts its work when told to go."""
-
-    def __init__(self, home: Path, work: str, number: int = 0) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", START + work, str(home), str(number)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-            text=True,
-        )
-
-    def wait_until_ready(self) -> None:
-        assert self.hear() == "ready"
-
-    def tell(self, line: str = "go") -> None:
-        assert self.process.stdin
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-
-    def hear(self) -> Any:
-        assert self.process.stdout
-        line = self.process.stdout.readline()
-        assert line, "the process ended too early"
-        return json.loads(line)
-
-    def kill(self) -> list[Any]:
-        """Kill it as the system would, and return what it had said by then."""
-        assert self.process.stdout
-        os.kill(self.process.pid, signal.SIGKILL)
-        rest = self.process.stdout.read()
-        assert self.process.wait() == -signal.SIGKILL
-        return [json.loads(line) for line in rest.splitlines(keepends=True) if line.endswith("\n")]
-
-    def finish(self) -> list[Any]:
-        said, _ = self.process.communicate(timeout=60)
-        assert self.process.returncode == 0
-        return [json.loads(line) for line in said.splitlines()]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., list[Worker]]]:
-    """Return what starts processes and returns them when all are ready; none outlives the test."""
-    workers: list[Worker] = []
-
-    def begin(*works: str) -> list[Worker]:
-        new = [Worker(tmp_path, work, number) for number, work in enumerate(works)]
-        workers.extend(new)
-        for worker in new:
-            worker.wait_until_ready()
-        return new
-
-    yield begin
-    for worker in workers:
-        if worker.process.poll() is None:
-            worker.process.kill()
-        worker.process.communicate()
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Memora]:
     with local_client(tmp_path) as client:
         yield client
-
-
-def everything(client: Memora, name: str = "c") -> dict[int, float]:
-    """Return id -> value, after checking that no row is there twice and that the count is true."""
-    rows = client.vectors.query(collection_name=name, filter="true", output_fields=["vector"])["data"]
-    values = {row["id"]: row["vector"][1] for row in rows}
-    assert len(values) == len(rows)
-    assert client.collections.get_stats(collection_name=name)["data"]["rowCount"] == len(rows)
-    return values
 
 
 # Killed --------------------------------------------------------------------------------------------------------
@@ -140,12 +53,12 @@ while True:  # replaces the second half of the batch before
 
 
 @pytest.mark.parametrize("work", ENDLESS)
-def test_rows_acknowledged_before_a_kill_are_all_there_and_none_is_doubled(tmp_path, store, rng, work):
+def test_rows_acknowledged_before_a_kill_are_all_there_and_none_is_doubled(tmp_path, store, workers, rng, work):
     store.collections.create(collection=Collection("c", 2, auto_id="automatic" in work))
     acknowledged: set[int] = set()
-    for _ in range(2):  # killed, started again on what is left, killed again
+    for worker in workers.take(2):  # killed, another on what is left, killed again
         before = everything(store)
-        worker = Worker(tmp_path, ENDLESS[work], number=max(before, default=0) + 1)
+        worker.begin(tmp_path, ENDLESS[work], number=max(before, default=0) + 1)
         worker.wait_until_ready()
         worker.tell()
         batches = [worker.hear() for _ in range(rng.integers(8, 30))]
@@ -169,9 +82,9 @@ def test_rows_acknowledged_before_a_kill_are_all_there_and_none_is_doubled(tmp_p
     assert len(acknowledged) > 200 if work != "upsert" else len(acknowledged) > 100
 
 
-def test_a_kill_while_collections_come_and_go_leaves_none_that_can_not_be_used(tmp_path, store, rng):
-    for _ in range(2):
-        worker = Worker(
+def test_a_kill_while_collections_come_and_go_leaves_none_that_can_not_be_used(tmp_path, store, workers, rng):
+    for worker in workers.take(2):
+        worker.begin(
             tmp_path,
             """
 while True:
@@ -204,53 +117,105 @@ while True:
         assert everything(store, name) == {}
 
 
+def test_rows_that_a_served_memora_acknowledged_before_a_kill_are_all_there_after_a_restart(
+    tmp_path, store, rng, monkeypatch
+):
+    monkeypatch.setattr(helpers.memora.http, "ATTEMPTS", 1)
+    for name in ("keyed", "numbered"):
+        store.collections.create(collection=Collection(name, 2, auto_id=name == "numbered"))
+    rows: dict[str, dict[int, float]] = {"keyed": {}, "numbered": {}}  # that must be there, with their call
+
+    def write(client: Memora, number: int) -> tuple[str, int]:
+        """Insert, replace half of that, and let number, until the kill; return the call that it broke off."""
+        for call in itertools.count(number):
+            name = ("keyed", "keyed", "numbered")[call % 3]
+            first = (call - call % 3) * BATCH + call % 3 * BATCH // 2
+            data = [{"id": first + n, "vector": [1, call]} for n in range(BATCH)]
+            try:
+                if call % 3 == 0:
+                    keys = client.vectors.insert(collection_name=name, data=data)["data"]["insertIds"]
+                elif call % 3 == 1:
+                    keys = client.vectors.upsert(collection_name=name, data=data)["data"]["upsertIds"]
+                else:
+                    data = [{"vector": row["vector"]} for row in data]
+                    keys = client.vectors.insert(collection_name=name, data=data)["data"]["insertIds"]
+            except UnavailableError:
+                return name, call
+            assert not keys & rows[name].keys() or call % 3 == 1
+            rows[name].update(dict.fromkeys(keys, float(call)))
+        raise AssertionError
+
+    def check(client: Memora, broken_off: list[tuple[str, int]]) -> None:
+        stored = {name: everything(client, name) for name in rows}
+        for name, call in broken_off:
+            found = {key: value for key, value in stored[name].items() if value == call}
+            assert len(found) in (0, BATCH)
+            rows[name].update(found)
+        assert stored == rows
+
+    broken_off: list[tuple[str, int]] = []
+    for turn in range(3):
+        with served(tmp_path) as process, process.client() as client, ThreadPoolExecutor() as threads:
+            check(client, broken_off)
+            enough = sum(map(len, rows.values())) + rng.integers(300, 900)
+            writers = [threads.submit(write, client, 90_000 * (2 * turn + n)) for n in (0, 1)]
+            while sum(map(len, rows.values())) < enough and not any(writer.done() for writer in writers):
+                time.sleep(0.001)
+            os.kill(process.process.pid, signal.SIGKILL)
+            broken_off = [writer.result() for writer in writers]
+    check(store, broken_off)
+
+
+def test_what_a_killed_drop_has_left_is_gone_with_the_next_drop(tmp_path, store, workers):
+    for name in ("c", "other", "third"):
+        store.collections.create(collection=Collection(name, 2))
+        store.vectors.insert(collection_name=name, data={"id": 1, "vector": [1, 3]})
+    (worker,) = workers.start(
+        (
+            tmp_path,
+            "shutil.rmtree = lambda *_, **__: os.kill(os.getpid(), 9); client.collections.drop(collection_name='c')",
+        )
+    )
+    worker.tell()
+    assert worker.process.wait() == -signal.SIGKILL
+    assert store.collections.list()["data"] == ["other", "third"]
+    assert len(list((tmp_path / "lance").iterdir())) == 3
+    store.collections.drop(collection_name="third")
+    assert len(list((tmp_path / "lance").iterdir())) == 1
+    assert everything(store, "other") == {1: 3.0}
+
+
 # Two at once ---------------------------------------------------------------------------------------------------
 
 
-def test_two_processes_that_write_at_once_lose_no_row_and_count_true(store, start):
-    store.collections.create(collection=Collection("c", 2))
-    work = """
-for turn in range(24):
-    first = (2 * turn + number) * 10
-    client.vectors.insert(collection_name="c", data=rows(range(first, first + 10), number))
-    if turn % 3 == 2:
-        client.vectors.upsert(collection_name="c", data=rows(range(first, first + 10), number + 10))
-        client.vectors.delete(collection_name="c", filter=f"id == {first}")
-"""
-    workers = start(work, work)
-    for worker in workers:
-        worker.tell()
-    for worker in workers:
-        worker.finish()
-    expected = {}
-    for turn in range(24):
-        for number in (0, 1):
-            first = (2 * turn + number) * 10
-            for n in range(first, first + 10):
-                expected[n] = number + 10 * (turn % 3 == 2)
-            if turn % 3 == 2:
-                del expected[first]
-    assert everything(store) == expected
-
-
-def test_two_processes_that_upsert_the_same_keys_at_once_leave_one_row_a_key(store, start):
+@pytest.mark.parametrize("over_http", [0, 2, 4], ids=["embedded", "embedded and served", "served"])
+def test_four_processes_that_write_at_once_lose_no_row_and_leave_one_row_a_key(tmp_path, store, workers, over_http):
     """Two merges at the same time would leave two rows a key: the engine's known fault, hence the turns."""
     store.collections.create(collection=Collection("c", 2))
     work = """
-for turn in range(30):
-    client.vectors.upsert(collection_name="c", data=rows(range(25), 100 * number + turn))
+for turn in range(8):
+    first = (4 * turn + number) * 10
+    client.vectors.insert(collection_name="c", data=rows(range(first, first + 10), number))
+    client.vectors.upsert(collection_name="c", data=rows(range(first, first + 5), number + 10))
+    client.vectors.delete(collection_name="c", filter=f"id == {first}")
+    client.vectors.upsert(collection_name="c", data=rows(range(-25, 0), 100 * number + turn))  # all do the same keys
 """
-    workers = start(work, work)
-    for worker in workers:
-        worker.tell()
-    for worker in workers:
-        worker.finish()
+    with contextlib.ExitStack() as stack:
+        home = stack.enter_context(served(tmp_path)) if over_http else tmp_path
+        four = workers.start(*[(home if number < over_http else tmp_path, work) for number in range(4)])
+        for worker in four:
+            worker.tell()
+        for worker in four:
+            worker.finish()
     stored = everything(store)
-    assert stored.keys() == set(range(25))
-    assert set(stored.values()) in ({29.0}, {129.0})  # the last call of one of them, whole
+    shared = [stored.pop(key) for key in range(-25, 0)]
+    assert shared in [[100.0 * number + 7] * 25 for number in range(4)]  # the last call of one of them, whole
+    firsts = range(0, 320, 10)
+    expected = {n: float(first // 10 % 4 + 10 * (n < first + 5)) for first in firsts for n in range(first, first + 10)}
+    assert stored == {n: value for n, value in expected.items() if n not in firsts}
 
 
-def test_two_processes_that_insert_the_same_keys_at_once_store_each_call_once(store, start):
+def test_two_processes_that_insert_the_same_keys_at_once_store_each_call_once(tmp_path, store, workers):
     store.collections.create(collection=Collection("c", 2))
     work = """
 for turn in range(25):
@@ -260,31 +225,31 @@ for turn in range(25):
     except AlreadyExistsError:
         pass
 """
-    workers = start(work, work)
-    for worker in workers:
+    two = workers.start((tmp_path, work), (tmp_path, work))
+    for worker in two:
         worker.tell()
-    won = [set(worker.finish()) for worker in workers]
+    won = [set(worker.finish()) for worker in two]
     assert won[0] | won[1] == set(range(25))
     assert not won[0] & won[1]
     assert everything(store) == {n: float(n // 5 in won[1]) for n in range(125)}
 
 
-def test_automatic_ids_of_two_processes_never_meet(store, start):
+def test_automatic_ids_of_two_processes_never_meet(tmp_path, store, workers):
     store.collections.create(collection=Collection("c", 2, auto_id=True))
     work = """
 for turn in range(25):
     data = [{"vector": [1, number]}] * (turn + 1)
     say(client.vectors.insert(collection_name="c", data=data)["data"]["insertIds"])
 """
-    workers = start(work, work)
-    for worker in workers:
+    two = workers.start((tmp_path, work), (tmp_path, work))
+    for worker in two:
         worker.tell()
-    told = [[n for batch in worker.finish() for n in batch] for worker in workers]
+    told = [[n for batch in worker.finish() for n in batch] for worker in two]
     assert everything(store) == {n: float(number) for number in (0, 1) for n in told[number]}
     assert len(told[0]) == len(told[1]) == 325
 
 
-def test_two_processes_that_create_the_same_collection_have_one_winner(store, start):
+def test_two_processes_that_create_the_same_collection_have_one_winner(tmp_path, store, workers):
     work = """
 for turn in range(20):
     try:
@@ -293,10 +258,10 @@ for turn in range(20):
     except AlreadyExistsError as error:
         assert error.status == 409
 """
-    workers = start(work, work)
-    for worker in workers:
+    two = workers.start((tmp_path, work), (tmp_path, work))
+    for worker in two:
         worker.tell()
-    won = [set(worker.finish()) for worker in workers]
+    won = [set(worker.finish()) for worker in two]
     assert won[0] | won[1] == set(range(20))
     assert not won[0] & won[1]
     for turn in range(20):  # what is there is the winner's
@@ -304,14 +269,19 @@ for turn in range(20):
         assert store.vectors.insert(collection_name=f"c{turn}", data=row)["data"]["insertCount"] == 1
 
 
-def test_a_reader_in_another_process_sees_every_change_at_once(store, start):
+def test_a_reader_in_another_process_sees_every_change_at_once(tmp_path, store, workers):
     store.collections.create(collection=Collection("c", 2, metric_type="L2"))
-    (reader,) = start("""
-for line in sys.stdin:
+    (reader,) = workers.start(
+        (
+            tmp_path,
+            """
+while heard() == "look":
     best = client.vectors.search(collection_name="c", data=[1, 7], anns_field="vector", limit=1)["data"]
     rows = client.vectors.query(collection_name="c", filter="true", output_fields=["id"])["data"]
     say([client.collections.get_stats(collection_name="c")["data"]["rowCount"], [row["id"] for row in rows], best])
-""")
+""",
+        )
+    )
     reader.tell()
 
     def seen() -> list:
@@ -331,20 +301,27 @@ for line in sys.stdin:
     assert seen() == [0, [], []]
     store.vectors.insert(collection_name="c", data={"id": 9, "vector": [1, 8]})
     assert seen() == [1, [9], [{"distance": 1.0, "id": 9}]]
+    reader.tell("enough")
+    reader.finish()
 
 
-def test_searching_goes_on_while_another_process_fills_indexes_and_tidies(store, start, rng):
+def test_searching_goes_on_while_another_process_fills_indexes_and_tidies(tmp_path, store, workers, rng):
     index = Index("L2", "vector", "vector", IndexConfig("IVF_FLAT", nlist=4))
     store.collections.create(collection=Collection("c", 2, metric_type="L2", indexes=[index]))
     store.vectors.insert(collection_name="c", data={"id": 0, "vector": [0, 0]})
-    (writer,) = start("""
+    (writer,) = workers.start(
+        (
+            tmp_path,
+            """
 for n in range(1, 105):  # single rows make many versions: they are merged twice on the way
     client.vectors.upsert(collection_name="c", data=rows([n], n))
 for n in (1000, 2000):
     client.vectors.insert(collection_name="c", data=rows(range(n, 2 * n), n))
     client.collections.load(collection_name="c")
 say("done")
-""")
+""",
+        )
+    )
     done = threading.Event()
     threading.Thread(target=lambda: (writer.hear(), done.set()), daemon=True).start()
     writer.tell()
@@ -361,18 +338,69 @@ say("done")
     assert (about["indexedRows"], about["pendingRows"], about["totalRows"]) == (3105, 0, 3105)
 
 
+@pytest.mark.parametrize("config", [IndexConfig("IVF_FLAT", nlist=8), IndexConfig("HNSW", m=16, ef_construction=100)])
+def test_rows_that_arrive_while_an_index_is_built_are_found_at_once_and_told_as_pending(
+    tmp_path, store, workers, config
+):
+    index = Index("L2", "vector", "by_vector", config)
+    store.collections.create(collection=Collection("c", 8, metric_type="L2", indexes=[index]))
+    writer, builder = workers.start(
+        (
+            tmp_path,
+            """
+for first in range(0, 4000, 200):
+    client.vectors.insert(collection_name="c", data=rows(range(first, first + 200), first % 1000, dim=8))
+    say(first + 200)
+""",
+        ),
+        (
+            tmp_path,
+            """
+indexed = [0]
+while indexed[-1] < 4000:
+    client.collections.load(collection_name="c")
+    (about,) = client.indexes.describe(collection_name="c", index_name="by_vector")["data"]
+    indexed += [about["indexedRows"]]
+say(indexed)
+""",
+        ),
+    )
+    builder.tell()
+    writer.tell()
+    for count in range(200, 4200, 200):
+        assert writer.hear() == count
+        sought = [1, (count - 200) % 1000] + [count - 1] * 6
+        hits = store.vectors.search(collection_name="c", data=sought, anns_field="vector", limit=1)["data"]
+        assert hits == [{"distance": 0.0, "id": count - 1}]
+        (about,) = store.indexes.describe(collection_name="c", index_name="by_vector")["data"]
+        assert about["totalRows"] >= count
+        assert about["indexedRows"] + about["pendingRows"] == about["totalRows"]
+    writer.finish()
+    (indexed,) = builder.finish()
+    assert indexed == sorted(indexed)
+    assert len(set(indexed)) > 3  # it was built again and again on the way
+    (about,) = store.indexes.describe(collection_name="c", index_name="by_vector")["data"]
+    assert (about["indexedRows"], about["pendingRows"], about["totalRows"]) == (4000, 0, 4000)
+    assert everything(store) == {n: float(n // 200 * 200 % 1000) for n in range(4000)}
+
+
 def test_readers_of_a_collection_that_another_process_makes_anew_get_answers_or_are_told_it_is_gone(
-    store, start, monkeypatch
+    tmp_path, store, workers, monkeypatch
 ):
     monkeypatch.setattr(helpers.memora.http, "ATTEMPTS", 1)  # a second attempt would hide a fault
     store.collections.create(collection=Collection("c", 2))
-    (other,) = start("""
+    (other,) = workers.start(
+        (
+            tmp_path,
+            """
 for turn in range(30):
     client.collections.drop(collection_name="c")
     client.collections.create(collection=Collection("c", 2))
     client.vectors.insert(collection_name="c", data=rows([1, 2], turn))
 say("done")
-""")
+""",
+        )
+    )
     done = threading.Event()
     threading.Thread(target=lambda: (other.hear(), done.set()), daemon=True).start()
     other.tell()
@@ -413,3 +441,18 @@ def test_threads_that_share_a_client_lose_no_row(store):
         thread.join()
     assert not faults
     assert everything(store) == {number * 1000 + n: float(number) for number in range(6) for n in range(75)}
+
+
+def test_threads_that_upsert_the_same_keys_at_once_leave_one_row_a_key(store):
+    store.collections.create(collection=Collection("c", 2))
+
+    def work(number: int) -> None:
+        for turn in range(10):
+            data = [{"id": n, "vector": [1, 100 * number + turn]} for n in range(25)]
+            store.vectors.upsert(collection_name="c", data=data)
+
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(work, range(6)))
+    stored = everything(store)
+    assert stored.keys() == set(range(25))
+    assert set(stored.values()) in [{100.0 * number + 9} for number in range(6)]
