@@ -85,8 +85,9 @@ def _problem(field: FieldSchema, value: Any) -> str:
     if kind in INTEGERS:
         limit = 2 ** (INTEGERS[kind] - 1)
         return "" if isinstance(value, int) and -limit <= value < limit else f"{value!r} is no {kind}"
-    largest = float(np.finfo(np.float32 if kind == "Float" else np.float64).max)
-    return "" if abs(value) <= largest else f"{value!r} is too large for {kind}"
+    # What 32 bits round to infinity: the largest number they hold is answered as 3.4028235e38, a little more than it is.
+    limit = 2.0**128 - 2.0**103 if kind == "Float" else 2**1024
+    return "" if abs(value) < limit else f"{value!r} is too large for {kind}"
 
 
 def _json_problem(value: Any) -> str:

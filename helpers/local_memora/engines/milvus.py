@@ -15,6 +15,7 @@ from helpers.local_memora.bodies import MAX_HITS, CreateParams
 from helpers.local_memora.engines import EMBEDDED, MILVUS, Collection, Row, SearchRequest
 from helpers.local_memora.engines.milvus_expr import condition
 from helpers.local_memora.errors import ApiError, without_password
+from helpers.local_memora.filter_types import keys_in
 from helpers.local_memora.filters import Node
 from helpers.local_memora.schema import (
     DYNAMIC,
@@ -275,18 +276,21 @@ class MilvusEngine:
             client.upsert(collection.name, _milvus_rows(collection, columns), **into)
             for other in collection.partitions:  # Milvus replaces within the one partition only
                 if other != partition and not keyed:
-                    client.delete(collection.name, ids=keys, partition_name=other)
+                    self._delete_keys(collection, keys, other)
 
     def delete(self, collection: Collection, where: Node, partitions: list[str] | None) -> int:
         # By keys: a deletion by filter would look with a weaker consistency, and not say how many it found.
         primary, count = collection.schema.primary.field_name, 0
         while rows := self.query(collection, where, [primary], MAX_HITS, partitions):
-            with self._asking():
-                for partition in partitions or [None]:
-                    keys = [row[primary] for row in rows]
-                    self._client(collection.project).delete(collection.name, ids=keys, partition_name=partition)
+            for partition in partitions or [None]:
+                self._delete_keys(collection, [row[primary] for row in rows], partition)
             count += len(rows)
         return count
+
+    def _delete_keys(self, collection: Collection, keys: list[Any], partition: str | None) -> None:
+        where = self._expression(keys_in(collection.schema, keys))  # pymilvus would not escape quotes in keys
+        with self._asking():
+            self._client(collection.project).delete(collection.name, filter=where, partition_name=partition)
 
     def count(self, collection: Collection, where: Node | None, partitions: list[str] | None) -> int:
         if collection.released.intersection(partitions or collection.partitions):
@@ -338,7 +342,10 @@ class MilvusEngine:
             )
         return [
             [
-                (hit["distance"], {**_row(collection.schema, hit["entity"], request.fields), primary: hit["id"]})
+                (
+                    min(hit["distance"], 1.0) if request.metric == "COSINE" else hit["distance"],  # rounding: 1.0000001
+                    {**_row(collection.schema, hit["entity"], request.fields), primary: hit["id"]},
+                )
                 for hit in hits
             ]
             for hits in found
@@ -428,6 +435,8 @@ def _schema(told: dict[str, Any]) -> CollectionSchema:
 
 
 def _milvus_rows(collection: Collection, columns: dict[str, Any]) -> list[dict[str, Any]]:
+    if 2**63 - 1 in columns.get(collection.schema.primary.field_name, []):
+        raise ApiError(501, f"{MILVUS} does not find the key 2**63 - 1 again, no filter does; {EMBEDDED} takes it")
     plain = {name: _milvus_column(values) for name, values in columns.items() if name != DYNAMIC}
     dynamic = columns.get(DYNAMIC) or [{}] * len(next(iter(plain.values())))
     rows = zip(*plain.values(), strict=True)
