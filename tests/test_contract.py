@@ -165,7 +165,7 @@ def test_the_sdks_names_and_models_reach_every_verb(api):
             indexes.create(**here, index_params=[Index("IP", "v", "hnsw", IndexConfig("HNSW", m=8))])
             assert indexes.describe(**here, index_name="hnsw")["data"][0]["indexType"] == "HNSW"
             collections.load(**here)
-            assert vectors.search(**here, data=[2, 0], anns_field="v", limit=1)["data"] == [{"distance": 2.0, "id": 0}]
+            assert vectors.search(**here, data=[2, -1], anns_field="v", limit=1)["data"] == [{"distance": 2.0, "id": 0}]
             collections.rename(**here, new_collection_name="sdk2")
             assert collections.drop(collection_name="sdk2") == {"message": "collection dropped"}
         finally:

@@ -85,7 +85,7 @@ def _problem(field: FieldSchema, value: Any) -> str:
     if kind in INTEGERS:
         limit = 2 ** (INTEGERS[kind] - 1)
         return "" if isinstance(value, int) and -limit <= value < limit else f"{value!r} is no {kind}"
-    # What 32 bits round to infinity: the largest number they hold is answered as 3.4028235e38, a little more than it is.
+    # What 32 bits round to infinity: the largest number they hold is written 3.4028235e38, a little more than it is.
     limit = 2.0**128 - 2.0**103 if kind == "Float" else 2**1024
     return "" if abs(value) < limit else f"{value!r} is too large for {kind}"
 
