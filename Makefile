@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab serve test lint notebooks models lock clean
+.PHONY: help setup demo lab app serve test lint notebooks models lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | awk -F'|' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -28,10 +28,13 @@ demo: $(STAMP) ## the main job: ingest our pictures, search them, draw the hits
 	$(BIN)/python -m helpers.demo
 
 lab: $(STAMP) ## open JupyterLab on the first notebook
-	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/01_create_a_collection.ipynb $(LAB)
+	$(BIN)/jupyter lab --ServerApp.root_dir=. --ServerApp.tornado_settings="{'websocket_max_message_size': 104857600}" --LabApp.default_url=/lab/tree/notebooks/01_create_a_collection.ipynb $(LAB)
 
 serve: $(STAMP) ## serve the local Memora to other programs on this machine
 	@$(BIN)/python -m helpers.local_memora $(SERVE)
+
+app: $(STAMP) ## search by image as a page, without code
+	$(BIN)/python -m helpers.widgets $(APP)
 
 test: $(STAMP) ## run all tests: helpers, and every notebook
 	$(BIN)/ruff check .

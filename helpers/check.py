@@ -12,6 +12,7 @@ from helpers.images import load_folder
 from helpers.memora import Memora, MemoraError
 from helpers.memora.models import Collection, Schema
 from helpers.search import Hit
+from helpers.widgets.session import SearchSession
 
 
 def museum_schema(schema: Schema | None) -> None:
@@ -122,6 +123,23 @@ def precision(function: Callable[[list[Hit], str], float]) -> None:
     if none != 0:
         return _not_yet(f"without any hit it should be 0, not {none}.")
     print("Right: the fraction of the hits that has the query's category.")
+
+
+def red_but_no_mug(session: SearchSession) -> None:
+    """Notebook 05: the session stands at mug_2.jpg, and shows red things of which none is a mug."""
+    if session.query is None or session.query.name != "mug_2.jpg":
+        return _not_yet("the session searches by another picture: ask for DATA / 'queries' / 'mug_2.jpg'.")
+    if not session.hits:
+        return _not_yet(f"there is no hit. The session says: {session.message}")
+    if wrong := [hit for hit in session.hits if hit.metadata.get("color") != "red"]:
+        return _not_yet(f"{wrong[0].path} is {wrong[0].metadata.get('color')}; allow only one color.")
+    if any(hit.category == "mug" for hit in session.hits):
+        return _not_yet("a mug is among the hits: allow every category in session.choices['category'] but this one.")
+    if "mug" in session.settings.allowed.get("category", ()) or not session.settings.allowed.get("category"):
+        return _not_yet("no mug is shown by luck only: with more results there would be one.")
+    if len(session.settings.allowed["category"]) < len(session.choices["category"]) - 1:
+        return _not_yet("you left out more than the mugs.")
+    print(f"Right: the red thing most like it that is no mug is a {session.hits[0].category}.")
 
 
 def _not_yet(hint: str) -> None:

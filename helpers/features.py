@@ -5,6 +5,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,6 +38,28 @@ class FeatureExtractor(Protocol):
 
     def embed(self, images: Iterable[Source]) -> np.ndarray:
         """Return float32 vectors of unit length, shape (n, dim), in the order of the images."""
+
+    def feature_map(self, image: Source) -> "FeatureMap":
+        """Return what the network sees at each place of one picture."""
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """What a network sees at each place of a picture, before pooling.
+
+    Parameters
+    ----------
+    features : numpy.ndarray, shape (height, width, dim), float32
+        One row of numbers for each place; not of unit length.
+    box : tuple of float
+        Left, top, right and bottom of the part of the picture that the places cover, as fractions of its sides.
+    mean_is_pooled : bool
+        Whether the picture's vector is the mean over the places, brought to unit length.
+    """
+
+    features: np.ndarray
+    box: tuple[float, float, float, float]
+    mean_is_pooled: bool
 
 
 class _Extractor:
@@ -96,6 +119,24 @@ class _Extractor:
                     yield batch
                     batch = []
 
+    def feature_map(self, image: Source) -> FeatureMap:
+        """Return what the network sees at each place of one picture.
+
+        Parameters
+        ----------
+        image : path, URL, bytes, PIL image or array
+            What `helpers.images.open_image` takes.
+        """
+        import torch
+
+        picture = open_image(image)
+        with torch.inference_mode():
+            return self._map(picture, self._prepare(picture))
+
+    def _map(self, picture: Image.Image, prepared: Any) -> FeatureMap:
+        """Run the network up to its last map."""
+        raise NotImplementedError
+
     def _prepare(self, image: Source) -> Any:
         """Turn one picture into the network's input."""
         raise NotImplementedError
@@ -141,6 +182,10 @@ class EfficientNetExtractor(_Extractor):
         pixels = torch.stack(batch).contiguous(memory_format=torch.channels_last)
         return self.model.extract_features(pixels).mean((2, 3))
 
+    def _map(self, picture: Image.Image, prepared: Any) -> FeatureMap:
+        features = self.model.extract_features(prepared[None])[0].permute(1, 2, 0).float().numpy()
+        return FeatureMap(features, (16 / 256, 16 / 256, 240 / 256, 240 / 256), mean_is_pooled=True)
+
 
 class DinoV2Extractor(_Extractor):
     """DINOv2 through transformers: a vision transformer trained without labels; the small one gives 384 numbers.
@@ -178,6 +223,19 @@ class DinoV2Extractor(_Extractor):
 
         tokens = self.model(pixel_values=torch.stack(batch)).last_hidden_state  # (n, 1 + patches, dim)
         return tokens[:, 0] if self.pooling == "cls" else tokens[:, 1:].mean(dim=1)
+
+    def _map(self, picture: Image.Image, prepared: Any) -> FeatureMap:
+        patches = self.model(pixel_values=prepared[None]).last_hidden_state[0, 1:].float().numpy()
+        height, width = (side // self.model.config.patch_size for side in prepared.shape[1:])
+        # The processor scales the shorter side to `shortest_edge` and cuts the crop out of the middle.
+        scale = self.processor.size["shortest_edge"] / min(picture.size)
+        shares = [
+            min(1.0, crop / (side * scale)) for crop, side in zip(prepared.shape[:0:-1], picture.size, strict=True)
+        ]
+        left, top = ((1 - share) / 2 for share in shares)
+        return FeatureMap(
+            patches.reshape(height, width, -1), (left, top, 1 - left, 1 - top), mean_is_pooled=self.pooling == "mean"
+        )
 
 
 @functools.lru_cache(maxsize=4)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
+from helpers.explain import Agreement, overlay
 from helpers.images import DATA, ImageError, Source, open_image
 from helpers.search import Hit
 
@@ -79,6 +80,29 @@ def show_hits(query: Source, hits: Sequence[Hit], *, category: str | None = None
         axis.set_yticks([])
     plt.close(figure)  # the cell shows it once, as its value
     print(summary(hits, category))
+    return figure
+
+
+def show_agreement(query: Source, hit: Source, found: Agreement) -> "Figure":
+    """Draw a query and a hit side by side, bright where they agree, and print it in words.
+
+    Parameters
+    ----------
+    query, hit : path, URL, bytes, PIL image or array
+        The two pictures.
+    found : Agreement
+        What `helpers.explain.agreement` says about them.
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(5, 2.7), layout="constrained")
+    parts = [("query", query, found.query, found.query_box), ("hit", hit, found.hit, found.hit_box)]
+    for axis, (title, picture, values, box) in zip(axes, parts, strict=True):
+        axis.imshow(overlay(picture, values, box))
+        axis.set_title(title, fontsize=8)
+        axis.axis("off")
+    plt.close(figure)
+    print(found)
     return figure
 
 
@@ -260,4 +284,30 @@ def show_similarities(vectors: np.ndarray, labels: Sequence[str]) -> "Figure":
     pairs = {"on average within a group": similarity[same & others], "between groups": similarity[~same]}
     told = ", ".join(f"{values.mean():.2f} {where}" for where, values in pairs.items() if values.size)
     print(f"{len(labels)} pictures: similarity {told or 'needs two of them'}")
+    return figure
+
+
+def picture_map(pictures: Sequence[Source], places: np.ndarray, colors: Sequence[str]) -> "Figure":
+    """Draw pictures at places on a plane, each in a colored frame.
+
+    Parameters
+    ----------
+    pictures : sequence of pictures
+        n of them.
+    places : numpy.ndarray, shape (n, 2)
+        Between 0 and 1; the second number grows downwards.
+    colors : sequence of str
+        n names or codes of colors.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+
+    figure, axis = plt.subplots(figsize=(9, 9), layout="constrained")
+    axis.set(xlim=(0, 1), ylim=(1, 0), xticks=[], yticks=[])
+    for picture, place, color in zip(pictures, places, colors, strict=True):
+        small = open_image(picture, 40)
+        small.thumbnail((40, 40))
+        frame = {"edgecolor": color, "linewidth": 1.5, "boxstyle": "square,pad=0.05"}
+        axis.add_artist(AnnotationBbox(OffsetImage(np.asarray(small), zoom=0.6), tuple(place), bboxprops=frame, pad=0))
+    plt.close(figure)
     return figure

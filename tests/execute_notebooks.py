@@ -26,6 +26,7 @@ def execute(path: Path) -> nbformat.NotebookNode:
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)  # a reader has no kernel
             if output.output_type == "stream":  # a terminal shows what was written after the last carriage return
                 output.text = re.sub(r"[^\n]*\r", "", output.text)
     return notebook

@@ -152,6 +152,9 @@ def test_every_exercise_hints_first_and_its_hidden_solution_is_right(path: Path,
     imports = (
         "from helpers.memora.models import ElementTypeParams, Field, Schema\n" if path.stem.startswith("01") else ""
     )
+    if path.stem.startswith("05"):
+        first, second = (cell.source for cell in code_cells(notebook)[:2])
+        imports = f"{first}\n{second}\n"
     if path.stem.startswith("03"):
         first = code_cells(notebook)[0].source
         imports = f"{first}\nfrom helpers.ingest import ingest\ningest(client, folder, extractor=extractor)\n"

@@ -1,0 +1,37 @@
+"""Search by image as a page, without code: `make app`. Voila runs page.ipynb for each visitor and shows its widgets."""
+
+import os
+import sys
+from pathlib import Path
+
+from helpers.connect import connect
+from helpers.features import load_extractor
+from helpers.images import DATA
+from helpers.ingest import ingest
+
+PAGE = Path(__file__).with_name("page.ipynb")
+LARGEST_MESSAGE = 104_857_600  # bytes; by default the server drops uploads of 10 MB and more without a word
+OPTIONS = [
+    "--Voila.ip=127.0.0.1",
+    f"--Voila.tornado_settings={{'websocket_max_message_size': {LARGEST_MESSAGE}}}",
+    "--theme=light",
+]
+
+
+def main() -> None:
+    """Set up what is missing, then serve the page until Ctrl-C; further arguments go to Voila."""
+    report = ingest(connect(), DATA, extractor=load_extractor())
+    print(f"{report}\nThe page opens in your browser; Ctrl-C stops it.")
+    sys.stdout.flush()
+    arguments = [sys.executable, "-m", "voila", str(PAGE), *OPTIONS, *sys.argv[1:]]
+    os.execv(sys.executable, arguments) if os.name != "nt" else sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    import subprocess  # on Windows execv would leave the terminal before the page is closed
+
+    return subprocess.run(arguments, check=False).returncode
+
+
+if __name__ == "__main__":
+    main()

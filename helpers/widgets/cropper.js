@@ -1,0 +1,56 @@
+// A picture to drag a box on, which takes dropped files too: see Cropper in browser.py.
+const url = (view) => URL.createObjectURL(new Blob([view], { type: "image/jpeg" }));
+
+export default { render({ model, el }) {
+  el.classList.add("memora");
+  el.innerHTML = `<div class="memora-drop"><div class="memora-crop"><img alt=""><div class="clip"><div class="box"
+    hidden></div></div></div><p class="memora-caption"></p></div>`;
+  const drop = el.querySelector(".memora-drop"), area = el.querySelector(".memora-crop");
+  const image = el.querySelector("img"), box = el.querySelector(".box"), hint = el.querySelector("p");
+  image.draggable = false;
+  let src = "", from = null;
+  const show = (b) => {
+    box.hidden = !b.length;
+    if (b.length) {
+      const [l, t, r, d] = b.map((x) => 100 * x);
+      Object.assign(box.style, { left: l + "%", top: t + "%", width: r - l + "%", height: d - t + "%" });
+    }
+  };
+  const draw = () => {
+    URL.revokeObjectURL(src);
+    const picture = model.get("picture");
+    image.hidden = !picture.byteLength;
+    if (picture.byteLength) image.src = src = url(picture);
+    image.alt = model.get("alt");
+    hint.textContent = picture.byteLength ? "Drag a box to search by a part. Drop another picture here." :
+      "Drop a picture here.";
+  };
+  const at = (e) => {
+    const r = image.getBoundingClientRect(), cut = (x) => Math.min(1, Math.max(0, x));
+    return [cut((e.clientX - r.left) / r.width), cut((e.clientY - r.top) / r.height)];
+  };
+  const between = (a, b) => [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[0], b[0]), Math.max(a[1], b[1])];
+  area.onpointerdown = (e) => { if (!image.hidden) { from = at(e); area.setPointerCapture(e.pointerId); } };
+  area.onpointermove = (e) => { if (from) show(between(from, at(e))); };
+  area.onpointerup = (e) => {
+    if (!from) return;
+    const b = between(from, at(e)); from = null;
+    const click = b[2] - b[0] < 0.03 || b[3] - b[1] < 0.03;
+    if (click) return show(model.get("box"));
+    model.set("box", b); model.save_changes();
+  };
+  area.onpointercancel = () => { from = null; show(model.get("box")); };
+  drop.ondragover = (e) => { e.preventDefault(); drop.classList.add("over"); };
+  drop.ondragleave = () => drop.classList.remove("over");
+  drop.ondrop = async (e) => {
+    e.preventDefault(); drop.classList.remove("over");
+    const file = e.dataTransfer.files[0];
+    if (!file) return;
+    const small = file.size <= model.get("most_bytes");
+    const content = small ? new DataView(await file.arrayBuffer()) : new DataView(new ArrayBuffer(0));
+    model.set("dropped", { name: file.name, size: file.size, content, at: Date.now() }); model.save_changes();
+  };
+  model.on("change:picture", draw);
+  model.on("change:box", () => show(model.get("box")));
+  draw(); show(model.get("box"));
+} };

@@ -1,0 +1,206 @@
+"""A map of a whole collection: every picture's vector projected onto a plane."""
+
+import colorsys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+import numpy as np
+
+from helpers.images import DATA
+from helpers.memora import Memora
+from helpers.plots import picture_map
+from helpers.search import as_matrix
+from helpers.widgets.browser import MapView
+from helpers.widgets.panel import jpeg_of_file, words
+from helpers.widgets.session import NEEDED, SearchSession
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NEIGHBOURS = 5
+THUMB = 48  # pixels
+REAL_COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "gray", "grey")
+
+
+@dataclass(frozen=True)
+class CollectionMap:
+    """Where each picture of a collection lies on a plane.
+
+    Parameters
+    ----------
+    ids : list of int
+        The pictures' keys.
+    paths : list of str
+        Relative to the folder that was ingested.
+    metadata : list of dict
+        Their fields, such as category and color.
+    vectors : numpy.ndarray, shape (n, dim), float32
+        Of unit length.
+    places : numpy.ndarray, shape (n, 2), float
+        Between 0 and 1; the second number grows downwards, as on a screen.
+    method : str
+        `PCA` or `t-SNE`.
+    """
+
+    ids: list[int]
+    paths: list[str]
+    metadata: list[dict[str, Any]]
+    vectors: np.ndarray
+    places: np.ndarray
+    method: str
+    _basis: Any = field(default=None, repr=False)
+
+    def place(self, vector: np.ndarray) -> np.ndarray:
+        """Return where another picture lies, shape (2,).
+
+        t-SNE knows no such place: it is the mean of the places of the five most similar pictures, each weighted by its
+        similarity.
+        """
+        similarity = self.vectors @ vector
+        nearest = np.argsort(-similarity)[:NEIGHBOURS]
+        weights = np.clip(similarity[nearest], 1e-6, None) ** 4
+        return weights @ self.places[nearest] / weights.sum()
+
+    def neighbours_share(self, name: str) -> float:
+        """Return how often a picture's five nearest on the map have the same value of a field as itself, 0 to 1."""
+        values = np.array([str(one.get(name, "")) for one in self.metadata])
+        apart = ((self.places[:, None] - self.places[None]) ** 2).sum(-1)
+        np.fill_diagonal(apart, np.inf)
+        nearest = np.argsort(apart, axis=1)[:, :NEIGHBOURS]
+        return float((values[nearest] == values[:, None]).mean())
+
+    def __str__(self) -> str:
+        names = [name for name in self.metadata[0] if len({one[name] for one in self.metadata}) <= 60]
+        shares = [f"{n} {self.neighbours_share(n):.2f} (by chance {self._chance(n):.2f})" for n in names]
+        text = f"{len(self.ids)} pictures by {self.method}; of a picture's five nearest on the map have the same"
+        return f"{text} {', '.join(shares)}"
+
+    def _chance(self, name: str) -> float:
+        counts = np.unique([str(one.get(name, "")) for one in self.metadata], return_counts=True)[1]
+        return float((counts * (counts - 1)).sum() / (len(self.ids) * (len(self.ids) - 1)))
+
+
+def project(vectors: np.ndarray, method: str = "t-SNE") -> np.ndarray:
+    """Project vectors onto a plane.
+
+    PCA keeps the two directions in which the vectors differ most. t-SNE (van der Maaten and Hinton, JMLR 2008) keeps
+    who is near to whom, and bends the rest; it starts from 50 directions of the PCA.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray, shape (n, dim)
+        At least 3.
+    method : {"t-SNE", "PCA"}
+        How.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n, 2), float64
+        Places between 0.03 and 0.97.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    if method not in ("t-SNE", "PCA"):
+        raise ValueError(f"method is {method!r}; allowed: 't-SNE', 'PCA'")
+    if len(vectors) < 3:
+        raise ValueError(f"{len(vectors)} pictures make no map: at least 3")
+    if method == "PCA":
+        places = PCA(2, random_state=0).fit_transform(vectors)
+    else:
+        reduced = PCA(min(50, *vectors.shape), random_state=0).fit_transform(vectors)
+        perplexity = min(30, (len(vectors) - 1) / 3)
+        places = TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(reduced)
+    low, high = places.min(0), places.max(0)
+    return 0.03 + 0.94 * (places - low) / np.where(high > low, high - low, 1)
+
+
+def map_collection(client: Memora, collection: str, method: str = "t-SNE") -> CollectionMap:
+    """Read a collection's vectors and project them.
+
+    Parameters
+    ----------
+    client : Memora
+        Where the collection is.
+    collection : str
+        At most 16,384 pictures: that many one query returns.
+    method : {"t-SNE", "PCA"}
+        How.
+    """
+    rows = client.vectors.query(collection_name=collection, filter="id >= 0")["data"]
+    vectors = as_matrix(rows)
+    metadata = [{name: value for name, value in row.items() if name not in NEEDED} for row in rows]
+    places = project(vectors, method)
+    return CollectionMap([r["id"] for r in rows], [r["image_path"] for r in rows], metadata, vectors, places, method)
+
+
+def colors_of(values: list[str]) -> dict[str, str]:
+    """Give each value a CSS color: its own where it is the name of one, else one of a wheel."""
+    others = [value for value in dict.fromkeys(sorted(values)) if value not in REAL_COLORS]
+    colors = {value: value for value in values if value in REAL_COLORS}
+    for number, value in enumerate(others):
+        red, green, blue = colorsys.hls_to_rgb(number / len(others), 0.35 + 0.25 * (number % 2), 0.8)
+        colors[value] = f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
+    return colors
+
+
+def map_panel(session: SearchSession, made: CollectionMap | None = None) -> widgets.VBox:
+    """Return the map as a widget: click a picture to search by it; the query's own place is marked.
+
+    Parameters
+    ----------
+    session : SearchSession
+        What a click searches with; a search panel of the same session shows the hits.
+    made : CollectionMap, optional
+        By default that of the session's collection.
+    """
+    made = made or map_collection(session.client, session.collection)
+    view = MapView(
+        items=[
+            {"key": str(key), "alt": words(path, meta), "x": float(x), "y": float(y)}
+            for key, path, meta, (x, y) in zip(made.ids, made.paths, made.metadata, made.places, strict=True)
+        ],
+        pictures=[jpeg_of_file(session.root / path, THUMB) for path in made.paths],
+    )
+    names = list(session.choices) or ["category"]
+    switch = widgets.Dropdown(description="Color by", options=names)
+    legend = widgets.HTML()
+
+    def color(_: Any = None) -> None:
+        values = [str(meta.get(switch.value, "")) for meta in made.metadata]
+        colors = colors_of(values)
+        view.colors = [colors[value] for value in values]
+        squares = [f"<li><span style='background:{colors[v]}'></span>{v}</li>" for v in sorted(colors)]
+        legend.value = f"<ul class='memora-legend'>{''.join(squares)}</ul>"
+
+    def mark() -> None:
+        vector = session.vector
+        view.query = [] if vector is None else [float(x) for x in made.place(vector)]
+
+    switch.observe(color, "value")
+    view.observe(lambda told: session.more_like_id(int(told["new"]["key"])), "chosen")
+    session.watch(mark)
+    color()
+    mark()
+    box = widgets.VBox([switch, view, legend])
+    box.add_class("memora")
+    return box
+
+
+def show_map(made: CollectionMap, by: str = "category", root: Path = DATA) -> "Figure":
+    """Draw the map with its thumbnails, and print what it says.
+
+    Parameters
+    ----------
+    made : CollectionMap
+        The map.
+    by : str
+        The field that colors the frames.
+    root : Path
+        The folder that was ingested.
+    """
+    values = [str(meta.get(by, "")) for meta in made.metadata]
+    print(made)
+    return picture_map([root / path for path in made.paths], made.places, [colors_of(values)[v] for v in values])

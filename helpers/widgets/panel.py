@@ -1,0 +1,419 @@
+"""The search panel: widgets around a SearchSession."""
+
+import base64
+import functools
+import html
+import io
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+from PIL import Image
+
+from helpers.connect import COLLECTION
+from helpers.explain import overlay
+from helpers.features import FeatureExtractor
+from helpers.images import DATA, ImageError, ImageFolder, load_folder, open_image
+from helpers.memora import Memora
+from helpers.search import Hit
+from helpers.widgets.browser import STYLE, Cropper, Gallery
+from helpers.widgets.session import MAX_BYTES, SearchSession
+
+THUMB = 160  # pixels of a thumbnail's longer side
+VIEW = 480  # pixels of the query's longer side on the screen
+
+
+class Newest:
+    """Runs the newest of the functions it is given in a thread of its own; what came in between is left out."""
+
+    def __init__(self) -> None:
+        self._job: Callable[[], None] | None = None
+        self._given = threading.Condition()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def __call__(self, job: Callable[[], None]) -> None:
+        """Run this next, instead of what waits."""
+        with self._given:
+            self._job = job
+            self._given.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._given:
+                self._given.wait_for(lambda: self._job is not None)
+                job, self._job = self._job, None
+            assert job is not None
+            job()
+
+
+def search_panel(
+    client: Memora,
+    extractor: FeatureExtractor | Sequence[tuple[FeatureExtractor, str]],
+    *,
+    collection: str = COLLECTION,
+    root: Path = DATA,
+    starters: ImageFolder | None = None,
+) -> "SearchPanel":
+    """Return the panel: choose or upload a picture, crop it, filter, look at the hits, go on from one of them.
+
+    Parameters
+    ----------
+    client : Memora
+        Where to look.
+    extractor : FeatureExtractor or sequence of (FeatureExtractor, str)
+        The network that made the collection's vectors; or several, each with its collection's name.
+    collection : str
+        The collection, where there is one network.
+    root : Path
+        The folder that was ingested.
+    starters : ImageFolder, optional
+        Pictures to begin with; the kit's queries by default.
+
+    Returns
+    -------
+    SearchPanel
+        As the last line of a cell it is shown; its `session` is the search behind it.
+    """
+    session = SearchSession(client, extractor, collection=collection, root=root, start=Newest())
+    return SearchPanel(session, starters or load_folder(DATA, part="queries"))
+
+
+class SearchPanel(widgets.VBox):
+    """Widgets around a session; what they show is drawn anew whenever the session changes.
+
+    Parameters
+    ----------
+    session : SearchSession
+        The search.
+    starters : ImageFolder
+        Pictures to begin with.
+    """
+
+    def __init__(self, session: SearchSession, starters: ImageFolder) -> None:
+        self.session, self._starters = session, starters
+        self._drawing = threading.RLock()
+        self._quiet = False  # while widgets are set from here, they must not answer
+        self._make_query()
+        self._make_controls()
+        self._make_results()
+        super().__init__([widgets.HTML(f"<style>{STYLE.read_text(encoding='utf-8')}</style>"), *self._layout()])
+        self.add_class("memora")
+        self.add_class("memora-panel")
+        session.watch(self._refresh)
+        self._refresh()
+
+    def __repr__(self) -> str:  # what a reader sees where widgets are not rendered
+        return f"<Search panel: {self.session.message}>"
+
+    # the query
+
+    def _make_query(self) -> None:
+        self._gallery = _gallery("pictures to begin with", "memora-starters")
+        shown = [
+            (path, self._starters.root / path, self._starters.metadata.get(path, {})) for path in self._starters.paths
+        ]
+        self._gallery.pictures = [jpeg_of_file(file, THUMB) for _, file, _ in shown]
+        self._gallery.items = [
+            {"key": path, "alt": words(path, meta), "caption": str(meta.get("category", ""))} for path, _, meta in shown
+        ]
+        self._gallery.observe(self._start_with, "chosen")
+        self._upload = widgets.FileUpload(accept="image/*", multiple=False, description="Upload a picture")
+        self._upload.add_class("memora-upload")
+        self._upload.observe(self._uploaded, "value")
+        self._address = widgets.Text(description="Address", placeholder="https://...", continuous_update=False)
+        self._address.observe(self._fetch, "value")
+        self._view = Cropper(most_bytes=MAX_BYTES)
+        self._view.observe(self._dragged, "box")
+        self._view.observe(self._dropped, "dropped")
+        self._sides = [
+            widgets.BoundedIntText(description=name, min=0, max=0) for name in ("Left", "Top", "Right", "Bottom")
+        ]
+        for side in self._sides:
+            side.layout.width = "150px"
+            side.observe(self._typed, "value")
+        self._whole = widgets.Button(description="Whole picture")
+        self._whole.on_click(lambda _: self.session.crop(None))
+
+    def _start_with(self, change: Any) -> None:
+        path = change["new"]["key"]
+        category = str(self._starters.metadata.get(path, {}).get("category", ""))
+        self.session.ask(self._starters.root / path, Path(path).name, category)
+
+    def _uploaded(self, _: Any) -> None:
+        for file in self._upload.value:
+            self.session.ask(bytes(file["content"]), file["name"])
+        if self._upload.value:
+            self._upload.value = ()  # else the same file, chosen again, would not be told
+
+    def _dropped(self, change: Any) -> None:
+        file = change["new"]
+        if file["size"] > MAX_BYTES:
+            self.session.refuse(file["name"], f"larger than {MAX_BYTES >> 20} MB: save it smaller")
+        else:
+            self.session.ask(bytes(file["content"]), file["name"])
+
+    def _fetch(self, change: Any) -> None:
+        address = change["new"].strip()
+        if not address:
+            return
+        if not address.startswith(("http://", "https://")):
+            self.session.refuse(address, "an address begins with http:// or https://; a file is uploaded")
+        else:
+            self.session.ask(address)
+
+    def _dragged(self, change: Any) -> None:
+        if self.session.query and change["new"] and not self._quiet:
+            width, height = self.session.query.picture.size
+            left, top, right, bottom = change["new"]
+            self.session.crop((round(left * width), round(top * height), round(right * width), round(bottom * height)))
+
+    def _typed(self, _: Any) -> None:
+        if self.session.query and not self._quiet:
+            left, top, right, bottom = (side.value for side in self._sides)
+            self.session.crop((left, top, right, bottom))
+
+    # the controls
+
+    def _make_controls(self) -> None:
+        session = self.session
+        self._limit = widgets.IntSlider(description="Results", value=session.settings.limit, min=1, max=30)
+        self._least = widgets.FloatSlider(description="Similarity", value=0, min=0, max=1, step=0.05)
+        names = list(session.extractors)
+        self._network = widgets.Dropdown(description="Network", options=names, disabled=len(names) < 2)
+        self._metric = widgets.Dropdown(
+            description="Metric", options=session.metrics, disabled=len(session.metrics) < 2
+        )
+        self._filters = {
+            name: widgets.SelectMultiple(description=name.capitalize(), options=values, rows=min(5, len(values)))
+            for name, values in session.choices.items()
+        }
+        self._clear = widgets.Button(description="Clear filters")
+        self._clear.on_click(lambda _: session.clear_filters())
+        self._listen(self._limit, lambda value: session.change(limit=value))
+        self._listen(self._least, lambda value: session.change(least_similarity=value or None))
+        self._listen(self._network, lambda value: session.change(extractor=value))
+        self._listen(self._metric, lambda value: session.change(metric=value))
+        for name, control in self._filters.items():
+            self._listen(control, lambda values, name=name: session.allow(name, *values))
+
+    def _listen(self, control: Any, change: Callable[[Any], None]) -> None:
+        control.observe(lambda told: None if self._quiet else change(told["new"]), "value")
+
+    # the results
+
+    def _make_results(self) -> None:
+        self._status = widgets.HTML()
+        self._status.add_class("memora-status")
+        self._again = widgets.Button(description="Try again")
+        self._again.on_click(lambda _: self.session.search())
+        self._clear_here = widgets.Button(description="Clear filters")
+        self._clear_here.on_click(lambda _: self.session.clear_filters())
+        self._back = widgets.Button(description="Back")
+        self._back.on_click(lambda _: self.session.back())
+        self._hits = _gallery("the pictures most like it", "memora-hits", details=True)
+        self._hits.observe(self._chosen, "chosen")
+        self._details = widgets.VBox()
+        self._call = widgets.Textarea(disabled=False, rows=12, layout={"width": "100%"})
+        self._call.add_class("memora-call")
+
+    def _chosen(self, change: Any) -> None:
+        hit = next((one for one in self.session.hits if str(one.id) == change["new"]["key"]), None)
+        if hit is None:
+            return
+        if change["new"]["what"] == "details":
+            self._show_details(hit)
+        else:
+            self.session.more_like(hit)
+
+    def _show_details(self, hit: Hit) -> None:
+        query = self.session.query
+        if query is None:
+            return
+        why, picture = widgets.Button(description="Why this one?"), _uri_of(lambda: self.session.picture(hit))
+        close, answer = widgets.Button(description="Close"), widgets.HTML()
+        rows = {"rank": hit.rank, "distance": f"{hit.distance:.4f}", "file": hit.path, "id": hit.id, **hit.metadata}
+        cells = "".join(
+            f"<tr><th>{html.escape(str(k))}</th><td>{html.escape(str(v))}</td></tr>" for k, v in rows.items()
+        )
+        shown = _side_by_side(
+            _uri(query.part), picture, "the query", f"hit {hit.rank}: {words(hit.path, hit.metadata)}"
+        )
+        why.on_click(lambda _: self._explain(hit, answer))
+        close.on_click(lambda _: setattr(self._details, "children", ()))
+        self._details.children = [
+            widgets.HTML(f"<h4>Hit {hit.rank}</h4>{shown}<table class='memora-table'>{cells}</table>"),
+            widgets.HBox([why, close]),
+            answer,
+        ]
+
+    def _explain(self, hit: Hit, answer: widgets.HTML) -> None:
+        answer.value = "<p role='status'>Looking ...</p>"
+        try:
+            found, query = self.session.why(hit), self.session.query
+            assert query is not None
+            pictures = [
+                _uri(Image.fromarray(overlay(query.part, found.query, found.query_box))),
+                _uri(Image.fromarray(overlay(self.session.picture(hit), found.hit, found.hit_box))),
+            ]
+        except ImageError as error:
+            answer.value = f"<p role='status'>{html.escape(str(error))}</p>"
+            return
+        shown = _side_by_side(*pictures, "the query, bright where it agrees", "the hit, bright where it agrees")
+        answer.value = f"<p role='status' class='memora-why'>{html.escape(str(found))}</p>{shown}"
+
+    # drawing
+
+    def _refresh(self) -> None:
+        with self._drawing:
+            self._quiet = True
+            try:
+                self._draw()
+            finally:
+                self._quiet = False
+
+    def _draw(self) -> None:
+        session = self.session
+        query = session.query
+        if query is not self._drawn_query:
+            self._draw_query()
+            self._details.children = ()
+        for control, value in (
+            (self._limit, session.settings.limit),
+            (self._least, session.settings.least_similarity or 0),
+        ):
+            control.value = value
+        for name, control in self._filters.items():
+            control.value = session.settings.allowed.get(name, ())
+        self._call.value = session.call
+        self._back.disabled = not session.history
+        self._again.layout.display = None if session.state == "failed" and query else "none"
+        self._clear_here.layout.display = None if session.state == "nothing found" else "none"
+        if session.state != "searching":
+            self._hits.pictures = [jpeg_of_file(hit.file(session.root), THUMB) for hit in session.hits]
+            self._hits.items = [self._item(hit) for hit in session.hits]
+        busy = str(session.state == "searching").lower()
+        # last, for it says that the rest is there
+        self._status.value = (
+            f"<p role='status' aria-live='polite' aria-busy='{busy}' data-state='{session.state}'>"
+            f"{html.escape(session.message)}</p>"
+        )
+
+    _drawn_query: Any = None
+
+    def _draw_query(self) -> None:
+        query = self._drawn_query = self.session.query
+        if query is None:
+            return
+        width, height = query.picture.size
+        self._view.alt = f"the query: {query.name}"
+        self._view.picture = _jpeg(query.picture, VIEW)
+        box = query.box or (0, 0, width, height)
+        for side, value, most in zip(self._sides, box, (width, height) * 2, strict=True):
+            side.max = most
+            side.value = value
+        left, top, right, bottom = box
+        self._view.box = [left / width, top / height, right / width, bottom / height] if query.box else []
+
+    def _item(self, hit: Hit) -> dict[str, Any]:
+        category = self.session.query.category if self.session.query else ""
+        mark = "" if not category or not hit.category else "right" if hit.category == category else "wrong"
+        sign = {"right": " ✓", "wrong": " ✗", "": ""}[mark]
+        caption = f"{hit.rank}. {hit.distance:.3f} {hit.category}{sign}"
+        return {"key": str(hit.id), "alt": words(hit.path, hit.metadata), "caption": caption, "mark": mark}
+
+    def _layout(self) -> list[widgets.Widget]:
+        choose = widgets.Accordion([self._gallery], titles=["Pick one of our pictures"], selected_index=0)
+        choose.add_class("memora-choose")
+        query = widgets.VBox(
+            [
+                choose,
+                self._upload,
+                _help("JPEG, PNG, WebP, BMP, TIFF or GIF."),
+                self._address,
+                _help("A picture on the web; Enter fetches it."),
+                self._view,
+                widgets.HBox(self._sides, layout={"flex_flow": "row wrap"}),
+                _help("The part to search by, in pixels."),
+                self._whole,
+            ]
+        )
+        rows = [
+            (self._limit, "How many pictures to show."),
+            (self._least, "Leave out what is less similar than this; 0 shows all."),
+            (self._network, "What turns pictures into vectors. `make models` fetches another one."),
+            (self._metric, "What near means. An index knows one metric."),
+            *(
+                (control, "Only these; none chosen: all. Ctrl or Shift chooses several.")
+                for control in self._filters.values()
+            ),
+        ]
+        controls = widgets.VBox([part for control, text in rows for part in (control, _help(text))] + [self._clear])
+        results = widgets.VBox([self._status, widgets.HBox([self._back, self._again, self._clear_here]), self._hits,
+            self._details, widgets.HTML("<h4>The call</h4>"), self._call])  # fmt: skip
+        for box, name, title in (
+            (query, "query", "Query"),
+            (controls, "controls", "Settings"),
+            (results, "results", "Results"),
+        ):
+            box.children = (widgets.HTML(f"<h3>{title}</h3>"), *box.children)
+            box.add_class(f"memora-{name}")
+        columns = widgets.Box([query, results, controls])
+        columns.add_class("memora-columns")
+        return [columns]
+
+
+def _gallery(label: str, name: str, *, details: bool = False) -> Gallery:
+    made = Gallery(label=label, details=details)
+    made.add_class(name)
+    return made
+
+
+def _help(text: str) -> widgets.HTML:
+    made = widgets.HTML(html.escape(text))
+    made.add_class("memora-help")
+    return made
+
+
+def words(path: str, metadata: dict[str, Any]) -> str:
+    """Describe a picture for those who do not see it."""
+    known = [str(metadata[name]) for name in ("color", "material", "category") if metadata.get(name)]
+    behind = f" on {metadata['background']}" if metadata.get("background") else ""
+    return " ".join(known).replace("_", " ") + behind if known else Path(path).name
+
+
+def _jpeg(picture: Image.Image, size: int) -> bytes:
+    small, out = picture.copy(), io.BytesIO()
+    small.thumbnail((size, size))
+    small.save(out, "JPEG", quality=85)
+    return out.getvalue()
+
+
+@functools.lru_cache(maxsize=4096)
+def jpeg_of_file(file: Path, size: int) -> bytes:
+    """Return a picture as a small JPEG; grey where its file can't be opened, which the details then say."""
+    try:
+        return _jpeg(open_image(file, size), size)
+    except ImageError:
+        return _jpeg(Image.new("RGB", (size, size), "#d0d7de"), size)
+
+
+def _uri(picture: Image.Image) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(_jpeg(picture, VIEW)).decode()
+
+
+def _uri_of(open_picture: Callable[[], Image.Image]) -> str:
+    try:
+        return _uri(open_picture())
+    except ImageError:
+        return ""
+
+
+def _side_by_side(left: str, right: str, left_words: str, right_words: str) -> str:
+    shown = [(left, left_words), (right, right_words)]
+    figures = [
+        f"<figure><img src='{uri}' alt='{(said := html.escape(words))}'><figcaption>{said}</figcaption></figure>"
+        for uri, words in shown
+    ]
+    return f"<div class='memora-pair'>{''.join(figures)}</div>"

@@ -1,0 +1,448 @@
+"""The search behind the panel, without a browser: every control, the way back, and every state a person meets."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.connect import COLLECTION, local_client
+from helpers.explain import agreement, overlay
+from helpers.features import DinoV2Extractor
+from helpers.images import DATA, load_folder
+from helpers.memora import InvalidRequestError, Memora
+from helpers.weights import save_untrained_dinov2
+from helpers.widgets import SearchSession
+from helpers.widgets.map import colors_of, map_collection, map_panel, project, show_map
+from helpers.widgets.panel import Newest, SearchPanel
+from helpers.widgets.session import MAX_BYTES
+
+QUERY = DATA / "queries" / "mug_1.jpg"
+
+
+@pytest.fixture
+def session(kit, extractor) -> SearchSession:
+    return SearchSession(kit, extractor)
+
+
+@pytest.fixture
+def mug(session) -> SearchSession:
+    session.ask(QUERY, category="mug")
+    return session
+
+
+def ids(session: SearchSession) -> list[int]:
+    return [hit.id for hit in session.hits]
+
+
+# what a person does
+
+
+def test_a_new_session_says_what_to_do_first(session):
+    assert (session.state, session.hits) == ("nothing chosen", [])
+    assert "Choose a picture" in str(session)
+
+
+def test_a_picture_finds_its_like_and_the_sentence_counts_the_right_ones(mug):
+    assert mug.state == "found"
+    assert [hit.rank for hit in mug.hits] == list(range(1, 11))
+    right = sum(hit.category == "mug" for hit in mug.hits)
+    assert right >= 5
+    assert mug.message == f"10 pictures most like mug_1.jpg, {right} of the category 'mug'."
+
+
+@pytest.mark.parametrize("form", ["path", "bytes", "picture", "array"])
+def test_every_form_of_a_picture_finds_the_same(session, mug, form):
+    picture = Image.open(QUERY).convert("RGB")
+    forms = {"path": QUERY, "bytes": QUERY.read_bytes(), "picture": picture, "array": np.array(picture)}
+    expected = ids(mug)
+    other = SearchSession(mug.client, mug.extractor)
+    other.ask(forms[form])
+    assert ids(other) == expected
+
+
+def test_the_number_of_results_changes_what_is_shown(mug):
+    mug.change(limit=3)
+    assert len(mug.hits) == 3
+
+
+def test_filters_leave_only_what_was_asked_for_and_add_up(mug):
+    mug.allow("category", "mug", "bucket")
+    assert {hit.category for hit in mug.hits} <= {"mug", "bucket"}
+    mug.allow("color", "red")
+    assert {hit.metadata["color"] for hit in mug.hits} == {"red"}
+    assert mug.filter == 'category in ["mug", "bucket"] and color in ["red"]'
+    mug.allow("color")
+    assert mug.filter == 'category in ["mug", "bucket"]'
+
+
+def test_the_least_similarity_leaves_out_what_is_less_similar(mug):
+    bound = mug.hits[3].distance - 1e-4
+    mug.change(least_similarity=bound)
+    assert len(mug.hits) == 4
+
+
+def test_every_text_field_of_the_collection_can_be_filtered_on_with_its_own_values(session):
+    assert list(session.choices) == ["category", "color", "material", "background", "light"]
+    assert len(session.choices["category"]) == 28
+
+
+def test_a_part_of_a_picture_finds_something_else_and_the_whole_again_the_same(mug):
+    whole = ids(mug)
+    mug.crop((10, 10, 90, 90))
+    assert ids(mug) != whole
+    assert "by a part of it" in mug.message
+    mug.crop(None)
+    assert ids(mug) == whole
+
+
+def test_a_box_is_put_right_cut_to_the_picture_and_refused_where_nothing_is_left(mug):
+    width, height = mug.query.picture.size
+    mug.crop((width + 50, height, 10, -5))  # dragged from the lower right corner
+    assert mug.query.box == (10, 0, width, height)
+    mug.crop((5, 5, 9, 200))
+    assert mug.state == "failed"
+    assert "8 pixels" in mug.message
+    mug.crop((0, 0, width, height))
+    assert mug.query.box is None
+
+
+def test_going_on_from_a_hit_and_back_again_is_where_one_was(mug):
+    first, second = ids(mug), mug.hits[1]
+    mug.more_like(second)
+    assert mug.hits[0].id == second.id  # nothing is more like a picture than itself
+    assert mug.hits[0].distance == pytest.approx(1, abs=1e-3)
+    mug.more_like(mug.hits[2])
+    mug.back()
+    mug.back()
+    assert ids(mug) == first
+    mug.back()  # nothing before the first
+    assert ids(mug) == first
+
+
+def test_a_click_on_the_map_searches_by_that_picture(session, mug):
+    key = mug.hits[4].id
+    mug.more_like_id(key)
+    assert mug.hits[0].id == key
+    mug.more_like_id(12345)
+    assert mug.state == "failed"
+    assert "12345" in mug.message
+
+
+def test_the_call_that_is_shown_is_the_call_that_was_made(mug):
+    mug.allow("category", "mug", "bucket")
+    mug.change(limit=4, least_similarity=0.2)
+    vector = mug.extractor.embed([QUERY])[0]
+    answer = eval(mug.call, {"client": mug.client, "vector": vector})
+    assert [hit["id"] for hit in answer["data"]] == ids(mug)
+    assert "limit=4" in mug.call
+    assert "'radius': 0.2" in mug.call
+
+
+# the states a person meets
+
+
+def test_a_filter_that_nothing_passes_is_told_and_can_be_cleared(mug):
+    before = ids(mug)
+    mug.allow("category", "mug")
+    mug.allow("material", "burst", "cap")
+    assert (mug.state, mug.hits) == ("nothing found", [])
+    assert mug.message == "No picture passes this filter."
+    mug.clear_filters()
+    assert ids(mug) == before
+
+
+def test_nothing_similar_enough_is_told_as_such(mug):
+    mug.change(least_similarity=0.999)
+    assert mug.state == "nothing found"
+    assert "at least 1.00" in mug.message or "at least 0.999" in mug.message
+
+
+def test_a_broken_file_is_told_by_name_and_the_results_stay(mug):
+    before = ids(mug)
+    mug.ask(QUERY.read_bytes()[:2000], "half.jpg")
+    assert mug.state == "failed"
+    assert "half.jpg" in mug.message
+    assert ids(mug) == before
+    assert mug.query.name == "mug_1.jpg"
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_opened(session):
+    session.ask(bytes(MAX_BYTES + 1), "huge.tiff")
+    assert session.state == "failed"
+    assert "huge.tiff" in session.message
+    assert "50 MB" in session.message
+
+
+def test_an_address_that_does_not_answer_is_told(session):
+    session.ask("http://127.0.0.1:9/cat.jpg")
+    assert session.state == "failed"
+    assert "127.0.0.1:9" in session.message
+
+
+def test_a_memora_that_went_away_is_told_and_searching_again_is_enough_when_it_is_back(kit, extractor):
+    class Cable:
+        cut = False
+
+        def __getattr__(self, name):
+            if self.cut:
+                return Memora("k", "p", "http://127.0.0.1:9").vectors
+            return getattr(kit, name)
+
+    client = Cable()
+    session = SearchSession(client, extractor)
+    session.ask(QUERY)
+    found = ids(session)
+    client.cut = True
+    session.change(limit=10)
+    assert session.state == "failed"
+    assert "could not be reached" in session.message
+    client.cut = False
+    session.search()
+    assert ids(session) == found
+
+
+def test_a_hit_whose_file_is_gone_is_told_when_it_is_searched_by(kit, extractor, tmp_path):
+    session = SearchSession(kit, extractor, root=tmp_path)
+    session.ask(QUERY)
+    session.more_like(session.hits[0])
+    assert session.state == "failed"
+    assert "can't be opened" in session.message
+
+
+def test_a_collection_without_pictures_is_refused_in_a_sentence(tmp_path, extractor):
+    from helpers.memora.models import Collection
+
+    with local_client(tmp_path) as client:
+        client.collections.create(collection=Collection("numbers", dimension=4))
+        with pytest.raises(InvalidRequestError, match="holds no pictures"):
+            SearchSession(client, extractor, collection="numbers")
+
+
+def test_another_networks_vectors_are_refused_in_plain_words(kit, extractor, monkeypatch):
+    class Other:
+        name, dim = "another-network", extractor.dim
+        embed = staticmethod(extractor.embed)
+
+    session = SearchSession(kit, Other())
+    session.ask(QUERY)
+    assert session.state == "failed"
+    assert "can't be compared" in session.message
+
+
+# the newest request wins
+
+
+def test_an_older_answer_that_comes_late_does_not_replace_the_newest(kit, extractor):
+    waiting = []
+    session = SearchSession(kit, extractor, start=waiting.append)
+    session.ask(QUERY, category="mug")
+    assert session.state == "searching"
+    session.change(limit=2)
+    session.change(limit=5)
+    first, second, third = waiting
+    third()
+    assert (session.state, len(session.hits)) == ("found", 5)
+    first()
+    second()
+    assert len(session.hits) == 5
+
+
+def test_dragging_a_slider_leaves_out_what_came_in_between(kit, extractor):
+    import threading
+
+    done, gate, ran = threading.Event(), threading.Event(), []
+    newest = Newest()
+    newest(lambda: (ran.append("first"), gate.wait(10)))
+    while not ran:
+        pass
+    for number in range(20):
+        newest(lambda number=number: (ran.append(number), done.set() if number == 19 else None))
+    gate.set()
+    assert done.wait(10)
+    assert ran == ["first", 19]
+
+
+def test_who_watches_is_told_of_every_state(kit, extractor):
+    session, states = SearchSession(kit, extractor), []
+    session.watch(lambda: states.append(session.state))
+    session.ask(QUERY)
+    session.ask(b"no picture", "x")
+    assert states == ["searching", "found", "failed"]
+
+
+# why this one
+
+
+def test_the_places_shares_add_up_to_the_similarity_that_memora_gives(mug):
+    found = mug.why(mug.hits[1])
+    assert found.method == "shares"
+    assert found.query.shape == (7, 7)
+    assert found.query.sum() == pytest.approx(mug.hits[1].distance, abs=2e-3)
+    assert found.hit.sum() == pytest.approx(found.query.sum(), abs=1e-4)
+    assert f"{found.similarity:.3f}" in str(found)
+
+
+def test_what_agrees_is_where_the_thing_is(extractor):
+    mug = Image.open(QUERY).convert("RGB")
+    beside = Image.new("RGB", (mug.width * 2, mug.height), "gray")
+    beside.paste(mug, (mug.width, 0))  # the mug is in the right half
+    found = agreement(extractor, beside, mug)
+    assert found.query[:, 4:].sum() > 2 * found.query[:, :3].sum()
+    assert "right of the query" in str(found)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_dinov2s_patches_are_compared_with_patches(tmp_path, pooling):
+    save_untrained_dinov2(tmp_path)
+    extractor = DinoV2Extractor(tmp_path, pooling)
+    found = agreement(extractor, QUERY, QUERY)
+    assert found.query.shape == (16, 16)
+    assert found.similarity == pytest.approx(1, abs=1e-3)
+    if pooling == "cls":
+        assert found.method == "best match"
+        assert found.query.min() > 0.999  # each patch is its own best match
+    else:
+        assert found.query.sum() == pytest.approx(1, abs=1e-3)
+
+
+def test_a_wide_picture_is_covered_in_its_middle_only(tmp_path):
+    save_untrained_dinov2(tmp_path)
+    box = DinoV2Extractor(tmp_path).feature_map(Image.new("RGB", (600, 300))).box
+    assert box == pytest.approx((0.5 - 224 / 512 / 2, 0.0625, 0.5 + 224 / 512 / 2, 0.9375), abs=0.01)
+
+
+def test_the_picture_under_a_map_is_bright_where_it_agrees_and_dark_where_the_network_did_not_look():
+    picture, values = Image.new("RGB", (100, 100), "white"), np.zeros((2, 2))
+    values[0, 0] = 1
+    drawn = overlay(picture, values, (0.1, 0.1, 0.9, 0.9))
+    assert drawn[20, 20].mean() > 200 > drawn[80, 80].mean()
+    assert drawn[5, 5].mean() < 80
+
+
+# the map
+
+
+def test_the_map_keeps_neighbours_together_far_beyond_chance(kit, extractor):
+    made = map_collection(kit, COLLECTION)
+    assert made.places.shape == (392, 2)
+    assert made.places.min() >= 0
+    assert made.places.max() <= 1
+    assert made.neighbours_share("category") > 0.8  # by chance 0.03
+    assert map_collection(kit, COLLECTION, "PCA").neighbours_share("category") < made.neighbours_share("category")
+
+
+def test_the_query_lies_among_its_like(kit, extractor):
+    made = map_collection(kit, COLLECTION)
+    (vector,) = extractor.embed([QUERY])
+    place = made.place(vector)
+    mugs = np.array([meta["category"] == "mug" for meta in made.metadata])
+    nearest = np.argsort(((made.places - place) ** 2).sum(1))[:5]
+    assert mugs[nearest].sum() >= 3
+
+
+def test_two_maps_of_the_same_collection_are_the_same(kit):
+    vectors = map_collection(kit, COLLECTION, "PCA").vectors[:60]
+    assert np.allclose(project(vectors), project(vectors))
+
+
+@pytest.mark.parametrize("few", [0, 2])
+def test_too_few_pictures_for_a_map_are_told(few):
+    with pytest.raises(ValueError, match="at least 3"):
+        project(np.ones((few, 4)))
+
+
+def test_the_map_for_readers_says_in_words_what_it_shows(kit, capsys):
+    made = map_collection(kit, COLLECTION, "PCA")
+    figure = show_map(made, by="color")
+    assert len(figure.axes[0].artists) == 392
+    assert capsys.readouterr().out.startswith(
+        "392 pictures by PCA; of a picture's five nearest on the map have the same category"
+    )
+
+
+def test_colors_are_their_own_and_other_values_differ():
+    assert colors_of(["red", "wood", "grass"])["red"] == "red"
+    assert len(set(colors_of([str(n) for n in range(28)]).values())) == 28
+
+
+def test_the_map_widget_searches_by_what_is_clicked_and_marks_the_query(mug):
+    box = map_panel(mug, map_collection(mug.client, COLLECTION, "PCA"))
+    view = box.children[1]
+    assert len(view.items) == len(view.pictures) == len(view.colors) == 392
+    assert len(view.query) == 2
+    view.chosen = {"key": view.items[7]["key"], "n": 1}
+    assert str(mug.hits[0].id) == view.items[7]["key"]
+
+
+# the panel's widgets, driven as the browser drives them
+
+
+@pytest.fixture
+def panel(mug) -> SearchPanel:
+    return SearchPanel(mug, load_folder(DATA, part="queries"))
+
+
+def test_the_panel_shows_pictures_with_words_distances_and_marks(panel):
+    items = panel._hits.items
+    assert [item["key"] for item in items] == [str(hit.id) for hit in panel.session.hits]
+    assert all(item["alt"] and "mug" in item["alt"] for item in items if item["mark"] == "right")
+    assert {item["mark"] for item in items} <= {"right", "wrong"}
+    assert all(picture[:2] == b"\xff\xd8" for picture in panel._hits.pictures)
+    assert "10 pictures most like mug_1.jpg" in repr(panel)
+
+
+def test_a_click_on_a_hit_searches_by_it_and_details_show_it_beside_the_query(panel):
+    second = panel._hits.items[1]["key"]
+    panel._hits.chosen = {"key": second, "what": "details", "n": 1}
+    shown = panel._details.children[0].value
+    assert shown.count("<img") == 2
+    assert panel.session.hits[1].path in shown
+    panel._details.children[1].children[0].click()  # why this one?
+    assert "they agree most" in panel._details.children[2].value
+    assert panel._details.children[2].value.count("<img") == 2
+    panel._hits.chosen = {"key": second, "what": "picture", "n": 2}
+    assert panel._hits.items[0]["key"] == second
+    assert panel._details.children == ()
+    panel._back.click()
+    assert panel._hits.items[1]["key"] == second
+
+
+def test_an_upload_can_be_repeated_and_a_dropped_file_that_is_too_large_is_told(panel):
+    file = {"name": "my mug.jpg", "type": "image/jpeg", "size": 1, "content": memoryview(QUERY.read_bytes())}
+    for _ in range(2):
+        panel._upload.value = ({**file, "last_modified": datetime.now(UTC)},)
+        assert panel._upload.value == ()
+    assert panel.session.query.name == "my mug.jpg"
+    panel._view.dropped = {"name": "huge.png", "size": MAX_BYTES + 1, "content": memoryview(b""), "at": 1}
+    assert "huge.png" in panel._status.value
+
+
+def test_dragging_and_typing_a_box_both_crop_and_the_fields_follow(panel):
+    panel._view.box = [0.1, 0.1, 0.5, 0.5]
+    width = panel.session.query.picture.width
+    assert panel.session.query.box[0] == round(0.1 * width) == panel._sides[0].value
+    panel._sides[2].value = round(0.8 * width)
+    assert panel.session.query.box[2] == round(0.8 * width)
+    assert panel._view.box[2] == pytest.approx(0.8, abs=0.01)
+    panel._whole.click()
+    assert panel.session.query.box is None
+    assert panel._view.box == []
+
+
+def test_every_control_changes_the_call_that_is_shown(panel):
+    panel._limit.value = 4
+    panel._least.value = 0.25
+    panel._filters["category"].value = ("mug",)
+    for words in ("limit=4", "'radius': 0.25", 'category in ["mug"]'):
+        assert words in panel._call.value
+    panel._clear.click()
+    assert panel._filters["category"].value == ()
+    assert panel._least.value == 0
+
+
+def test_only_an_address_of_the_web_is_fetched(panel):
+    before = panel.session.query
+    panel._address.value = str(QUERY)
+    assert "http://" in panel._status.value
+    assert panel.session.query is before
