@@ -87,8 +87,8 @@ class FieldSchema(Wire):
 
     @property
     def dim(self) -> int:
-        """How many numbers, or bits, a vector has; 0 for what is none."""
-        return self.element_type_params.dim or 0
+        """How many numbers, or bits, a vector has; 0 for what is none, whatever its parameters say."""
+        return (self.element_type_params.dim or 0) if self.data_type in VECTORS else 0
 
     @property
     def element(self) -> "FieldSchema":
