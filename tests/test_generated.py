@@ -2,6 +2,7 @@
 
 import copy
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import schemathesis
 from flask import Flask
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from schemathesis import GenerationMode
 
 from helpers.local_memora import create_app
@@ -38,14 +39,14 @@ class Store:
 
     def __init__(self, home: Path) -> None:
         self.app = create_app(home, KEY, ["p"])
-        self._http = self._client(self.app)
-        self._owner = self._client(create_app(home, KEY, ["canary"]))
+        self._http = self.client(self.app)
+        self._owner = self.client(create_app(home, KEY, ["canary"]))
         self.fill(self._owner, "canary")
         self.canary = self.look("canary")
         self.restore()
 
     @staticmethod
-    def _client(app: Flask) -> httpx.Client:
+    def client(app: Flask) -> httpx.Client:
         return httpx.Client(
             transport=httpx.WSGITransport(app=app), base_url="http://memora.test", headers={"Api-Key": KEY}
         )
@@ -133,7 +134,7 @@ def said(answer: httpx.Response) -> int:
 
 # Requests made up from the OpenAPI document --------------------------------------------------------------------
 
-VECTOR = {"type": "array", "items": {"type": "number", "minimum": -1e9, "maximum": 1e9}, "minItems": 2, "maxItems": 2}
+VECTOR = {"type": "array", "items": {"type": "number", "minimum": 0.01, "maximum": 1e9}, "minItems": 2, "maxItems": 2}
 KEYS = ["*", "id", "t", "json", "a", "b", "colour", "$meta", "$partition"]
 # Names and rows made up from the whole of the document would meet nothing: these meet what is there.
 AIMED: dict[str, Any] = {
@@ -144,21 +145,24 @@ AIMED: dict[str, Any] = {
     "partitionNames": {"type": "array", "items": {"enum": ["_default", "q"]}, "minItems": 1},
     "indexName": {"enum": ["i", "j"]},
     "annsField": {"const": "v"},
-    "groupingField": {"enum": ["int8", "t", "colour"]},
+    "groupingField": {"enum": ["int8", "t", "a"]},
     "outputFields": {"type": "array", "items": {"enum": KEYS}},
-    "filter": {"enum": ["id < 5", "t like '%1'", "1 == 1", "int8 / int32 > 0", 'json["n"] == 1', "$partition == 'q'"]},
+    "filter": {"enum": ["id < 5", "t like '%1'", "1 == 1", "int8 / id > 0", 'json["n"] == 1', "$partition == 'q'"]},
 }
-WHOLE = {"type": "integer", "minimum": -9, "maximum": 99}
+WHOLE = {"enum": [-9, 0, 99]}  # JSON Schema's "integer" makes 7.0 as well, which no integer field takes
 ROW = {
-    "id": {"type": "integer"}, "t": {"type": "string", "maxLength": 30}, "bool": {"type": "boolean"}, "int8": WHOLE,
-    "int32": WHOLE, "float": {"type": "number"}, "double": {"type": "number"}, "json": {"type": "object"},
+    "id": {"enum": [-1, 8, 9, 2**63 - 1]}, "t": {"type": "string", "maxLength": 20}, "bool": {"type": "boolean"},
+    "int8": WHOLE, "int32": WHOLE, "float": {"type": "number"}, "double": {"type": "number"},
+    "json": {"type": "object"},
     "a": {"type": "array", "items": WHOLE, "maxItems": 4}, "b": {"enum": [[0], [255]]}, "v": VECTOR,
 }  # fmt: skip
 SEARCHES = {
     "data": {"anyOf": [VECTOR, {"type": "array", "items": VECTOR, "minItems": 1, "maxItems": 3}]},
     "metricType": {"const": "COSINE"},
-    "limit": {"enum": [1, 3, 16_384]},
+    "limit": {"enum": [1, 3, 16_383]},
     "offset": {"enum": [0, 2]},
+    "nprobe": {"enum": [1, 128]},
+    "ef": {"enum": [5, 20_000]},
 }
 AIMED_IN: dict[str, dict[str, Any]] = {
     "Create": {"collectionName": {"enum": ["c", "d"]}},
@@ -166,7 +170,8 @@ AIMED_IN: dict[str, dict[str, Any]] = {
     "Store": {"data": {"type": "object", "properties": ROW, "required": [*ROW]}},
     "Search": SEARCHES,
     "SearchParams": SEARCHES,
-    "SubSearch": SEARCHES,
+    "SearchKnobs": SEARCHES,
+    "SubSearch": {**SEARCHES, "data": VECTOR},
 }
 
 
@@ -196,7 +201,7 @@ def test_whatever_is_sent_the_answer_is_one_that_the_document_knows(store, docum
     allowed = check(document, body_schema(document, verb))
     seen = set()
 
-    @settings(GENERATED, max_examples=25)
+    @settings(GENERATED, max_examples=60 if "search" in verb or verb == "collections/create" else 20)
     @given(made_up(aimed(document), verb, mode))
     def attack(content: bytes) -> None:
         answer = store.send(verb, content)
@@ -393,15 +398,22 @@ def test_any_pattern_means_what_it_means_in_sql(table, pattern):
 
 
 ATTACKS = [
-    "true) or (true", "1 == 1 or `$partition` == '_default'", "$partition == '_default'", "_rowid >= 0", "_rowaddr >= 0",
-    "id >= 0 or _distance < 1", "id == 1; DROP TABLE c1", "id == 1 -- ", "id == 1 /* */", "id == (select max(id) from c1)",
-    "id in (select id from c1)", "s == 'a' 'b'", "s == '' or 1==1 --'", "s == '\\' or 1 == 1 --'", "s == \"\\\" or true\"",
-    "`id` == 1", "f.id == 1", "c1.id == 1", "CAST(id AS STRING) == '1'", "id IS NULL", "id BETWEEN 1 AND 2", "power(id, 2) > 1",
-    "regexp_match(s, '.')", "s ~ '.'", "s || s == s", "id == 1 UNION ALL SELECT 1", "true = true", "\\", "'", '"', "[", "{}",
-    "id == 0x10", "id == 1_000", "id == 1e999", "i64 * i64 * i64 > 0", "2 ** 1e308 > 1", "id % 0 == 1", "id / (id - id) == 1",
+    "true) or (true", "1 == 1 or `$partition` == '_default'", "$partition == '_default'", "_rowid >= 0",
+    "_rowaddr >= 0",
+    "id >= 0 or _distance < 1", "id == 1; DROP TABLE c1", "id == 1 -- ", "id == 1 /* */",
+    "id == (select max(id) from c1)",
+    "id in (select id from c1)", "s == 'a' 'b'", "s == '' or 1==1 --'", "s == '\\' or 1 == 1 --'",
+    "s == \"\\\" or true\"",
+    "`id` == 1", "f.id == 1", "c1.id == 1", "CAST(id AS STRING) == '1'", "id IS NULL", "id BETWEEN 1 AND 2",
+    "power(id, 2) > 1",
+    "regexp_match(s, '.')", "s ~ '.'", "s || s == s", "id == 1 UNION ALL SELECT 1", "true = true", "\\", "'", '"',
+    "[", "{}",
+    "id == 0x10", "id == 1_000", "id == 1e999", "i64 * i64 * i64 > 0", "2 ** 1e308 > 1", "id % 0 == 1",
+    "id / (id - id) == 1",
     "9223372036854775808 > id", "-(-9223372036854775808) == id", "d == " + "9" * 400, "s == '" + "x" * 99_999 + "'",
     "id in [" + ",".join(["1"] * 9_999) + "]", " or ".join(["id == 1"] * 700), "+".join(["id"] * 700) + " > 0",
-    "not " * 700 + "b", "(" * 700 + "b" + ")" * 700, "-" * 700 + "1 == id", "id" + " ** 1" * 700 + " > 0", "\0", "b\0", "\ufeffb",
+    "not " * 700 + "b", "(" * 700 + "b" + ")" * 700, "-" * 700 + "1 == id", "id" + " ** 1" * 700 + " > 0", "\0",
+    "b\0", "\ufeffb",
 ]  # fmt: skip
 SOUP = st.one_of(
     st.sampled_from(ATTACKS),
@@ -439,3 +451,163 @@ def test_no_filter_of_these_tests_has_touched_another_collection_or_project(tabl
     """Last of the section: it looks at what the attacks above have left."""
     assert found(table, "true") == [row["id"] for row in ROWS]
     assert table.look("canary") == table.canary
+
+
+# A collection beside a Python dictionary -----------------------------------------------------------------------
+
+
+class Model(RuleBasedStateMachine):
+    """Whatever is done in whatever order, the collection holds what a dictionary would."""
+
+    keys = st.lists(st.integers(-3, 12), min_size=1, max_size=5, unique=True)
+    values = st.fixed_dictionaries(
+        {"t": st.sampled_from(TEXTS), "n": st.integers(-(2**31), 2**31 - 1), "x": st.integers(-9, 9)},
+        optional={"more": st.recursive(st.none() | st.booleans() | st.text(max_size=3), st.lists, max_leaves=3)},
+    )
+    names = st.sampled_from(["_default", "a", "b"])
+
+    @initialize()
+    def start(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.name = "c"
+        self.rows: dict[int, tuple[str, dict[str, Any]]] = {}  # key -> partition, row
+        self.partitions, self.released = ["_default"], set()
+        self.restart()
+        types = {"t": "VarChar", "n": "Int32", "v": "FloatVector"}
+        fields = [{"fieldName": "id", "dataType": "Int64", "isPrimary": True}] + [
+            {"fieldName": name, "dataType": kind, "elementTypeParams": {"max_length": 99, "dim": 2}}
+            for name, kind in types.items()
+        ]
+        self.ask(201, "collections/create", schema={"fields": fields, "enableDynamicField": True})
+
+    def teardown(self) -> None:
+        self.folder.cleanup()
+
+    def ask(self, status: int, verb: str, **body: Any) -> Any:
+        named = {} if verb == "collections/list" else {"collectionName": self.name}
+        answer = self.http.post(f"/{verb}", content=orjson.dumps({"project_id": "p", **named, **body}))
+        assert said(answer) == status, (verb, body, answer.text)
+        return answer.json().get("data", answer.json().get("message"))
+
+    def refused(self, status: int, verb: str, **body: Any) -> None:
+        self.ask(status, verb, **body)
+
+    @property
+    def loaded(self) -> list[str]:
+        return [name for name in self.partitions if name not in self.released]
+
+    def visible(self, *partitions: str) -> dict[int, dict[str, Any]]:
+        return {key: row for key, (place, row) in sorted(self.rows.items()) if place in (partitions or self.loaded)}
+
+    @rule()
+    def restart(self) -> None:
+        app = create_app(Path(self.folder.name), KEY, ["p"])
+        self.http = Store.client(app)
+
+    @rule(keys=keys, values=values, name=names, replace=st.booleans())
+    def write(self, keys: list[int], values: dict[str, Any], name: str, replace: bool) -> None:
+        rows = []
+        for key in keys:
+            rows.append({"id": key, **values, "v": [values["x"], key]})
+            del rows[-1]["x"]
+        verb = "upsert" if replace else "insert"
+        body = {"data": rows, **({} if name == "_default" else {"partitionName": name})}
+        if self.released:
+            return self.refused(400, f"vectors/{verb}", **body)
+        if name not in self.partitions:
+            return self.refused(404, f"vectors/{verb}", **body)
+        if not replace and self.rows.keys() & set(keys):
+            return self.refused(409, f"vectors/{verb}", **body)
+        assert self.ask(200, f"vectors/{verb}", **body)[f"{verb}Ids"] == keys
+        self.rows |= {row["id"]: (name, row) for row in rows}
+
+    @rule(low=st.integers(-3, 12), text=st.sampled_from(TEXTS), name=st.none() | names)
+    def delete(self, low: int, text: str, name: str | None) -> None:
+        body = {"filter": f"id >= {low} and t != {json.dumps(text)}", "partitionName": name}
+        if self.released:
+            return self.refused(400, "vectors/delete", **body)
+        if name and name not in self.partitions:
+            return self.refused(404, "vectors/delete", **body)
+        gone = [
+            key
+            for key, (place, row) in self.rows.items()
+            if key >= low and row["t"] != text and place == (name or place)
+        ]
+        assert self.ask(200, "vectors/delete", **body) == f"{len(gone)} rows deleted"
+        for key in gone:
+            del self.rows[key]
+
+    @rule(name=names)
+    def create_partition(self, name: str) -> None:
+        if name in self.partitions:
+            return self.refused(409, "partitions/create", partitionName=name)
+        self.ask(200, "partitions/create", partitionName=name)
+        self.released |= set() if self.loaded else {name}
+        self.partitions.append(name)
+
+    @rule(name=names)
+    def drop_partition(self, name: str) -> None:
+        status = 400 if name == "_default" else 200 if name in self.partitions else 404
+        self.ask(status, "partitions/drop", partitionName=name)
+        if status == 200:
+            self.partitions.remove(name)
+            self.released.discard(name)
+            self.rows = {key: (place, row) for key, (place, row) in self.rows.items() if place != name}
+
+    @rule(verb=st.sampled_from(["load", "release"]), some=st.none() | st.sets(names, min_size=1))
+    def load_or_release(self, verb: str, some: set[str] | None) -> None:
+        if some is None:
+            self.ask(200, f"collections/{verb}")
+        elif not some <= set(self.partitions):
+            return self.refused(404, f"partitions/{verb}", partitionNames=sorted(some))
+        else:
+            self.ask(200, f"partitions/{verb}", partitionNames=sorted(some))
+        some = set(self.partitions) if some is None else some
+        self.released = self.released - some if verb == "load" else self.released | some
+
+    @rule(name=st.sampled_from(["c", "d", "e"]))
+    def rename(self, name: str) -> None:
+        self.ask(400 if name == self.name else 200, "collections/rename", newCollectionName=name)
+        self.name = name
+
+    @rule(x=st.integers(-9, 9), limit=st.integers(1, 20), name=st.none() | names)
+    def search(self, x: int, limit: int, name: str | None) -> None:
+        names = [name] if name else None
+        body = {"annsField": "v", "data": [x, 0.5], "limit": limit, "partitionNames": names, "outputFields": ["*"]}
+        body["searchParams"] = {"metricType": "L2"}
+        if not self.loaded or (name in self.released and name in self.partitions):
+            return self.refused(400, "vectors/search", **body)
+        if name and name not in self.partitions:
+            return self.refused(404, "vectors/search", **body)
+        rows = self.visible(*(names or []))
+        distances = {key: (row["v"][0] - x) ** 2 + (row["v"][1] - 0.5) ** 2 for key, row in rows.items()}
+        hits = self.ask(200, "vectors/search", **body)
+        assert [hit["distance"] for hit in hits] == sorted(distances.values())[:limit]
+        assert hits == [{"distance": distances[hit["id"]], **rows[hit["id"]]} for hit in hits]
+        assert len({hit["id"] for hit in hits}) == len(hits)
+
+    @invariant()
+    def holds_what_the_dictionary_holds(self) -> None:
+        if not hasattr(self, "http"):
+            return
+        assert self.ask(200, "collections/list") == [self.name]
+        assert self.ask(200, "partitions/list") == self.partitions
+        assert self.ask(200, "collections/get_stats") == {"rowCount": len(self.rows)}
+        for name in self.partitions:
+            count = len(self.visible(name))
+            assert self.ask(200, "partitions/get_stats", partitionName=name) == {"rowCount": count}
+        percent = round(100 * len(self.loaded) / len(self.partitions))
+        state = "LoadStateLoaded" if self.loaded else "LoadStateNotLoad"
+        assert self.ask(200, "collections/get_load_state") == {"loadState": state, "loadProgress": percent}
+        rows = list(self.visible().values())
+        if self.loaded:
+            assert self.ask(200, "vectors/query", filter="true", outputFields=["*"]) == rows
+            assert self.ask(200, "vectors/get", id=[*range(-3, 6)], outputFields=["*"]) == [
+                row for row in rows if row["id"] < 6
+            ]
+        else:
+            self.ask(400, "vectors/query", filter="true")
+
+
+TestModel = Model.TestCase
+TestModel.settings = settings(GENERATED, max_examples=12, stateful_step_count=25)
