@@ -14,7 +14,7 @@ from helpers.images import DATA, load_folder
 from helpers.ingest import ingest
 from helpers.local_memora import create_app
 from helpers.memora import Memora
-from tests.contract import KEY, Api, Make, P, Q
+from tests.contract import KEY, ODD, Api, Make, P, Q
 from tests.milvus_server import milvus_server, why_not
 from tests.served import served
 from tests.workers import Workers
@@ -61,10 +61,10 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     home = tmp_path_factory.mktemp(request.param)
     with ExitStack() as stack:
         if request.param == "served":
-            api = Api("served", stack.enter_context(served(home, key=KEY, project=[P, Q])).url, None)
+            api = Api("served", stack.enter_context(served(home, key=KEY, project=[P, Q, ODD])).url, None)
         else:
             engine = request.getfixturevalue("milvus_url") if request.param == "milvus" else home
-            app = create_app(engine, KEY, (P, Q), home=home)
+            app = create_app(engine, KEY, (P, Q, ODD), home=home)
             api = Api(request.param, "http://memora.invalid", httpx.WSGITransport(app=app))
         yield api
         left = {project: api.ok("collections/list", project) for project in (P, Q)}

@@ -12,7 +12,8 @@ import httpx
 from helpers.memora import Memora
 
 KEY = "the-key"
-P, Q = "p", "q"  # the two projects that the key opens
+P, Q = "p", "q"  # the two projects that the key opens,
+ODD = "1-odd"  # and one that can be no Milvus database
 ALL = "id > -1"  # a filter that every row of these tests passes
 LEAKS = ("Traceback", 'File "', "<html", "<!doctype", "site-packages", "pydantic", "lance", "grpc", "Exception")
 

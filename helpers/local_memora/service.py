@@ -71,7 +71,7 @@ class Service:
             lock.release()
 
     def read(self, body: OnCollection, work: Callable[[Collection], Any], *, released: bool = False) -> Any:
-        """Look into a collection; where that fails because it was replaced meanwhile, look again.
+        """Look into a collection; where that fails because it was changed meanwhile, look again.
 
         Parameters
         ----------
@@ -90,7 +90,7 @@ class Service:
         except ApiError:
             raise
         except Exception:
-            if self.find(body).id == collection.id:
+            if self.find(body) == collection:
                 raise
             return self.read(body, work, released=released)
 

@@ -41,6 +41,7 @@ TYPES = {
     "BinaryVector": DataType.BINARY_VECTOR,
 }
 NAMES = {kind: name for name, kind in TYPES.items()}
+RESERVED = {"RowID", "Timestamp"}
 EXACT = "_exact_"  # Milvus loads no field without an index: where none is defined we make a FLAT one and don't tell
 SECONDS = 60  # for one call
 DEFAULT_NPROBE = 16
@@ -154,6 +155,8 @@ class MilvusEngine:
             raise ApiError(
                 501, f"this Milvus server is older than 2.4: one vector field only; {EMBEDDED} takes several"
             )
+        if taken := RESERVED & schema.by_name.keys():
+            raise ApiError(400, f"the field name {min(taken)!r} is taken by the engine; choose another")
         client = self._client(project)
         options = {"num_shards": params.shards_num, "num_partitions": params.partitions_num}
         properties = {"collection.ttl.seconds": params.ttl_seconds} if params.ttl_seconds else {}
@@ -270,13 +273,17 @@ class MilvusEngine:
 
     def upsert(self, collection: Collection, columns: dict[str, Any], partition: str) -> None:
         client, keys = self._client(collection.project), columns[collection.schema.primary.field_name]
-        keyed = collection.schema.partition_key is not None
+        rows = _milvus_rows(collection, columns)
+        if collection.schema.partition_key:  # Milvus 2.3 upserts into partitions where no filter by that key looks
+            self._delete_keys(collection, keys, None)
+            with self._asking():
+                client.insert(collection.name, rows)
+            return
         with self._asking():
-            into = {} if keyed else {"partition_name": partition}
-            client.upsert(collection.name, _milvus_rows(collection, columns), **into)
-            for other in collection.partitions:  # Milvus replaces within the one partition only
-                if other != partition and not keyed:
-                    self._delete_keys(collection, keys, other)
+            client.upsert(collection.name, rows, partition_name=partition)
+        for other in collection.partitions:  # Milvus replaces within the one partition only
+            if other != partition:
+                self._delete_keys(collection, keys, other)
 
     def delete(self, collection: Collection, where: Node, partitions: list[str] | None) -> int:
         # By keys: a deletion by filter would look with a weaker consistency, and not say how many it found.
