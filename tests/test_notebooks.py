@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from helpers.connect import COLLECTION
+from helpers.connect import COLLECTION, local_client
 from tests.clean_state import environment
 from tests.execute_notebooks import NOTEBOOKS, execute
 from tests.served import served
@@ -137,8 +137,20 @@ def test_every_lesson_works_on_a_served_memora_when_the_three_settings_name_it(
     assert not (tmp_path / "memora" / "catalogue.sqlite").exists()  # nothing was stored locally
 
 
+def test_every_lesson_says_the_same_on_a_milvus_server_with_one_setting_changed(
+    clean_state: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, milvus_url: str
+) -> None:
+    monkeypatch.setenv("MEMORA_ENGINE", milvus_url)
+    for path in PATHS:
+        for fresh, kept in zip(code_cells(execute(path)), code_cells(read(path)), strict=True):
+            said = text_of(fresh).replace(f"data on the Milvus server at {milvus_url}", "data in .../memora")
+            assert without_numbers(said) == without_numbers(text_of(kept)), fresh.id
+    assert not (tmp_path / "memora" / "catalogue.sqlite").exists()  # nothing was stored in the folder
+    local_client(tmp_path, milvus_url).collections.drop(collection_name=COLLECTION)
+
+
 def without_numbers(text: str) -> str:
-    return re.sub(r"-?\d+\.\d+|[^\n]*\d+%\|[^\n]*|<Figure.*", "#", text)
+    return re.sub(r"127\.0\.0\.1:\d+|-?\d+\.\d+|[^\n]*\d+%\|[^\n]*|<Figure.*", "#", text)
 
 
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)
