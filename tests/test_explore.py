@@ -1,7 +1,5 @@
 """The search behind the panel, without a browser: every control, the way back, and every state a person meets."""
 
-from datetime import UTC, datetime
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,6 +11,7 @@ from helpers.images import DATA, load_folder
 from helpers.memora import InvalidRequestError, Memora
 from helpers.weights import save_untrained_dinov2
 from helpers.widgets import SearchSession
+from helpers.widgets.browser import MapView
 from helpers.widgets.map import colors_of, map_collection, map_panel, project, show_map
 from helpers.widgets.panel import Newest, SearchPanel
 from helpers.widgets.session import MAX_BYTES
@@ -368,7 +367,7 @@ def test_colors_are_their_own_and_other_values_differ():
 
 def test_the_map_widget_searches_by_what_is_clicked_and_marks_the_query(mug):
     box = map_panel(mug, map_collection(mug.client, COLLECTION, "PCA"))
-    view = box.children[1]
+    view = next(child for child in box.children if isinstance(child, MapView))
     assert len(view.items) == len(view.pictures) == len(view.colors) == 392
     assert len(view.query) == 2
     view.chosen = {"key": view.items[7]["key"], "n": 1}
@@ -408,13 +407,13 @@ def test_a_click_on_a_hit_searches_by_it_and_details_show_it_beside_the_query(pa
     assert panel._hits.items[1]["key"] == second
 
 
-def test_an_upload_can_be_repeated_and_a_dropped_file_that_is_too_large_is_told(panel):
-    file = {"name": "my mug.jpg", "type": "image/jpeg", "size": 1, "content": memoryview(QUERY.read_bytes())}
-    for _ in range(2):
-        panel._upload.value = ({**file, "last_modified": datetime.now(UTC)},)
-        assert panel._upload.value == ()
+def test_an_upload_can_be_repeated_and_a_file_that_is_too_large_is_told(panel):
+    file = {"name": "my mug.jpg", "size": 1, "content": memoryview(QUERY.read_bytes())}
+    for at in range(2):
+        panel._view.file = {**file, "at": at}
     assert panel.session.query.name == "my mug.jpg"
-    panel._view.dropped = {"name": "huge.png", "size": MAX_BYTES + 1, "content": memoryview(b""), "at": 1}
+    assert len(panel.session.history) == 2
+    panel._view.file = {"name": "huge.png", "size": MAX_BYTES + 1, "content": memoryview(b""), "at": 2}
     assert "huge.png" in panel._status.value
 
 
@@ -435,7 +434,7 @@ def test_every_control_changes_the_call_that_is_shown(panel):
     panel._least.value = 0.25
     panel._filters["category"].value = ("mug",)
     for words in ("limit=4", "'radius': 0.25", 'category in ["mug"]'):
-        assert words in panel._call.value
+        assert words in panel._call.code
     panel._clear.click()
     assert panel._filters["category"].value == ()
     assert panel._least.value == 0

@@ -8,19 +8,23 @@ from helpers.connect import connect
 from helpers.features import load_extractor
 from helpers.images import DATA
 from helpers.ingest import ingest
+from helpers.memora import MemoraError
+from helpers.weights import ModelUnavailableError
 
 PAGE = Path(__file__).with_name("page.ipynb")
 LARGEST_MESSAGE = 104_857_600  # bytes; by default the server drops uploads of 10 MB and more without a word
-OPTIONS = [
-    "--Voila.ip=127.0.0.1",
-    f"--Voila.tornado_settings={{'websocket_max_message_size': {LARGEST_MESSAGE}}}",
-    "--theme=light",
-]
+# Voila's template asks other hosts for icons that the page does not use; the browser is told to ask this one only.
+ONLY_THIS_HOST = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'self'"
+SETTINGS = {"websocket_max_message_size": LARGEST_MESSAGE, "headers": {"Content-Security-Policy": ONLY_THIS_HOST}}
+OPTIONS = ["--Voila.ip=127.0.0.1", f"--Voila.tornado_settings={SETTINGS}", "--theme=light"]
 
 
 def main() -> None:
     """Set up what is missing, then serve the page until Ctrl-C; further arguments go to Voila."""
-    report = ingest(connect(), DATA, extractor=load_extractor())
+    try:
+        report = ingest(connect(), DATA, extractor=load_extractor())
+    except (OSError, ValueError, MemoraError, ModelUnavailableError) as error:
+        sys.exit(f"make app: {error}")
     print(f"{report}\nThe page opens in your browser; Ctrl-C stops it.")
     sys.stdout.flush()
     arguments = [sys.executable, "-m", "voila", str(PAGE), *OPTIONS, *sys.argv[1:]]

@@ -1,4 +1,4 @@
-"""What runs in the browser and ipywidgets lack: pictures that are buttons, and a picture to drag a box on."""
+"""What runs in the browser and ipywidgets lack: pictures that are buttons, a picture to drag a box on, a map."""
 
 from pathlib import Path
 
@@ -24,6 +24,10 @@ class Gallery(anywidget.AnyWidget):
         `{"key": ..., "what": "picture" or "details", "n": a number that grows}`, written by the browser.
     """
 
+    def focus_on(self, key: str = "", what: str = "picture") -> None:
+        """Give a picture's button the keyboard's focus; the first where no picture has this key."""
+        self.send({"focus": {"key": key, "what": what}})
+
     _esm = HERE / "gallery.js"
     _css = STYLE
     label = traitlets.Unicode("pictures").tag(sync=True)
@@ -34,7 +38,7 @@ class Gallery(anywidget.AnyWidget):
 
 
 class Cropper(anywidget.AnyWidget):
-    """A picture to drag a box on, which also takes files that are dropped on it.
+    """A picture to drag a box on, and the place to upload a file or to drop one.
 
     Attributes
     ----------
@@ -43,8 +47,9 @@ class Cropper(anywidget.AnyWidget):
     box : list of float
         Left, top, right, bottom as fractions of the sides; empty for the whole picture. The browser writes it when the
         pointer is let go.
-    dropped : dict
-        `name`, `size` and `content` of a dropped file, written by the browser; above `most_bytes` without content.
+    file : dict
+        `name`, `size` and `content` of a chosen or dropped file, written by the browser; above `most_bytes` without
+        content. ipywidgets' FileUpload sends what is larger than a message may be as well, and nobody hears of it.
     """
 
     _esm = HERE / "cropper.js"
@@ -52,8 +57,36 @@ class Cropper(anywidget.AnyWidget):
     picture = traitlets.Bytes(b"").tag(sync=True)
     alt = traitlets.Unicode("").tag(sync=True)
     box = traitlets.List(traitlets.Float()).tag(sync=True)
-    dropped = traitlets.Dict().tag(sync=True)
+    file = traitlets.Dict().tag(sync=True)
     most_bytes = traitlets.Int(0).tag(sync=True)
+
+
+class Slider(anywidget.AnyWidget):
+    """A slider. Those of ipywidgets have no name that a screen reader could say.
+
+    Attributes
+    ----------
+    description : str
+        Its label.
+    value, min, max, step : float
+        As usual; the browser writes `value`.
+    """
+
+    _esm = HERE / "slider.js"
+    _css = STYLE
+    description = traitlets.Unicode("").tag(sync=True)
+    value = traitlets.Float().tag(sync=True)
+    min = traitlets.Float(0.0).tag(sync=True)
+    max = traitlets.Float(1.0).tag(sync=True)
+    step = traitlets.Float(1.0).tag(sync=True)
+
+
+class Call(anywidget.AnyWidget):
+    """Lines of `code` with a button that copies them."""
+
+    _esm = HERE / "call.js"
+    _css = STYLE
+    code = traitlets.Unicode("").tag(sync=True)
 
 
 class MapView(anywidget.AnyWidget):
@@ -62,7 +95,7 @@ class MapView(anywidget.AnyWidget):
     Attributes
     ----------
     items : list of dict
-        For each picture `key`, `alt`, and its place `x`, `y` between 0 and 1. Fixed, like `pictures`.
+        For each picture `key`, `alt`, and its place `x`, `y` between 0 and 1. Set after `pictures` and `colors`.
     pictures : list of bytes
         JPEG.
     colors : list of str
@@ -71,6 +104,8 @@ class MapView(anywidget.AnyWidget):
         The query's place; empty where there is none.
     chosen : dict
         `key` and a number `n` that grows, written by the browser.
+    shown : bool
+        Whether a browser has shown it, written by the browser.
     """
 
     _esm = HERE / "map.js"
@@ -80,3 +115,4 @@ class MapView(anywidget.AnyWidget):
     colors = traitlets.List(traitlets.Unicode()).tag(sync=True)
     query = traitlets.List(traitlets.Float()).tag(sync=True)
     chosen = traitlets.Dict().tag(sync=True)
+    shown = traitlets.Bool(False).tag(sync=True)

@@ -1,12 +1,14 @@
-// A picture to drag a box on, which takes dropped files too: see Cropper in browser.py.
+// A picture to drag a box on, and the place to choose a file or to drop one: see Cropper in browser.py.
 const url = (view) => URL.createObjectURL(new Blob([view], { type: "image/jpeg" }));
 
 export default { render({ model, el }) {
   el.classList.add("memora");
-  el.innerHTML = `<div class="memora-drop"><div class="memora-crop"><img alt=""><div class="clip"><div class="box"
+  el.innerHTML = `<div class="memora-drop"><button class="memora-wide">Upload a picture</button>
+    <input type="file" accept="image/*" hidden><div class="memora-crop"><img alt=""><div class="clip"><div class="box"
     hidden></div></div></div><p class="memora-caption"></p></div>`;
   const drop = el.querySelector(".memora-drop"), area = el.querySelector(".memora-crop");
   const image = el.querySelector("img"), box = el.querySelector(".box"), hint = el.querySelector("p");
+  const input = el.querySelector("input");
   image.draggable = false;
   let src = "", from = null;
   const show = (b) => {
@@ -23,7 +25,7 @@ export default { render({ model, el }) {
     if (picture.byteLength) image.src = src = url(picture);
     image.alt = model.get("alt");
     hint.textContent = picture.byteLength ? "Drag a box to search by a part. Drop another picture here." :
-      "Drop a picture here.";
+      "Or drop a picture here.";
   };
   const at = (e) => {
     const r = image.getBoundingClientRect(), cut = (x) => Math.min(1, Math.max(0, x));
@@ -42,14 +44,15 @@ export default { render({ model, el }) {
   area.onpointercancel = () => { from = null; show(model.get("box")); };
   drop.ondragover = (e) => { e.preventDefault(); drop.classList.add("over"); };
   drop.ondragleave = () => drop.classList.remove("over");
-  drop.ondrop = async (e) => {
-    e.preventDefault(); drop.classList.remove("over");
-    const file = e.dataTransfer.files[0];
+  const give = async (file) => {
     if (!file) return;
     const small = file.size <= model.get("most_bytes");
     const content = small ? new DataView(await file.arrayBuffer()) : new DataView(new ArrayBuffer(0));
-    model.set("dropped", { name: file.name, size: file.size, content, at: Date.now() }); model.save_changes();
+    model.set("file", { name: file.name, size: file.size, content, at: Date.now() }); model.save_changes();
   };
+  drop.ondrop = (e) => { e.preventDefault(); drop.classList.remove("over"); give(e.dataTransfer.files[0]); };
+  el.querySelector("button").onclick = () => input.click();
+  input.onchange = () => { give(input.files[0]); input.value = ""; };  // else the same file again would be no change
   model.on("change:picture", draw);
   model.on("change:box", () => show(model.get("box")));
   draw(); show(model.get("box"));

@@ -6,8 +6,17 @@ export default { render({ model, el }) {
   const list = document.createElement("ul");
   list.className = "memora-grid";
   el.append(list);
-  let n = 0, urls = [];
-  const choose = (key, what) => { model.set("chosen", { key, what, n: ++n }); model.save_changes(); };
+  let urls = [], wanted = null;
+  // the number goes on from the model's: a page that is loaded again would else repeat one, and nobody would be told
+  const choose = (key, what) => {
+    model.set("chosen", { key, what, n: (model.get("chosen").n || 0) + 1 }); model.save_changes();
+  };
+  const focus = ({ key, what }) => {
+    const same = [...list.querySelectorAll("button")].filter((b) => b.dataset.what === (what || "picture"));
+    const found = same.find((b) => b.dataset.key === key) || same[0];
+    found?.focus();
+    return Boolean(found);
+  };
   const draw = () => {
     const held = el.contains(document.activeElement) ? document.activeElement.dataset : null;
     urls.forEach(URL.revokeObjectURL);
@@ -24,7 +33,8 @@ export default { render({ model, el }) {
       button.append(image); button.onclick = () => choose(item.key, "picture");
       caption.className = "memora-caption"; caption.textContent = item.caption;
       li.append(button, caption);
-      if (model.get("details")) {
+      if (!model.get("details")) button.tabIndex = i ? -1 : 0;  // one stop for Tab; arrow keys go on
+      else {
         const more = document.createElement("button");
         more.textContent = "Details"; more.setAttribute("aria-label", "Details of " + item.alt);
         more.dataset.key = item.key; more.dataset.what = "details";
@@ -33,12 +43,26 @@ export default { render({ model, el }) {
       }
       return li;
     }));
-    if (held) {  // the button that had the focus is gone; its successor gets it
-      const same = [...list.querySelectorAll("button")].filter((b) => b.dataset.what === (held.what || "picture"));
-      (same.find((b) => b.dataset.key === held.key) || same[0])?.focus();
+    if (wanted || held) {  // the button that had the focus is gone; its successor gets it
+      focus(wanted || held);
+      wanted = null;
     }
   };
+  list.onkeydown = (e) => {
+    const all = [...list.querySelectorAll('[data-what="picture"]')], at = all.indexOf(e.target);
+    const columns = all.filter((b) => b.offsetTop === all[0].offsetTop).length;
+    const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[e.key];
+    if (at < 0 || !by) return;
+    e.preventDefault();
+    all[at + by]?.focus();
+  };
+  list.addEventListener("focusin", (e) => {
+    if (model.get("details")) return;
+    list.querySelectorAll("button").forEach((b) => { b.tabIndex = b === e.target ? 0 : -1; });
+  });
   model.on("change:items", draw);
+  // see Gallery.focus_on: at once, or when there are pictures again
+  model.on("msg:custom", (told) => { if (told.focus && !focus(told.focus)) wanted = told.focus; });
   draw();
   return () => urls.forEach(URL.revokeObjectURL);
 } };

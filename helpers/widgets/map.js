@@ -9,30 +9,39 @@ const make = (name, attributes) => {
 export default { render({ model, el }) {
   el.classList.add("memora");
   el.innerHTML = `<div class="memora-map"><div class="buttons"><button data-zoom="1.5" aria-label="Zoom in">+</button>
-    <button data-zoom="0.667" aria-label="Zoom out">−</button><button data-zoom="0">Whole map</button></div>
+    <button data-zoom="0.667" aria-label="Zoom out">−</button>
+    <button class="memora-wide" data-zoom="0">Whole map</button></div>
     <p class="memora-caption" role="status"></p></div>`;
   const pane = el.firstChild, said = el.querySelector("p"), SIZE = 1000, THUMB = 44;
   const svg = make("svg", { viewBox: `0 0 ${SIZE} ${SIZE}`, tabindex: 0, role: "application",
     "aria-label": "Map of the collection: arrow keys go from picture to picture, Enter searches by one" });
-  const world = make("g", {}), urls = model.get("pictures").map((view) =>
-    URL.createObjectURL(new Blob([view], { type: "image/jpeg" })));
-  const items = model.get("items"), nodes = items.map((item, i) => {
-    const node = make("g", { "data-key": item.key }), at = [item.x * SIZE, item.y * SIZE];
-    node.at = at;
-    node.append(make("rect", { x: -THUMB / 2 - 4, y: -THUMB / 2 - 4, width: THUMB + 8, height: THUMB + 8, rx: 4 }),
-      make("image", { x: -THUMB / 2, y: -THUMB / 2, width: THUMB, height: THUMB, href: urls[i] }));
-    const title = make("title", {});
-    title.textContent = item.alt;
-    node.append(title);
-    return node;
-  });
+  const world = make("g", {});
+  let items = [], nodes = [], urls = [];
+  const build = () => {
+    urls.forEach(URL.revokeObjectURL);
+    urls = model.get("pictures").map((view) => URL.createObjectURL(new Blob([view], { type: "image/jpeg" })));
+    items = model.get("items");
+    nodes = items.map((item, i) => {
+      const node = make("g", { "data-key": item.key });
+      node.at = [item.x * SIZE, item.y * SIZE];
+      node.append(make("rect", { x: -THUMB / 2 - 4, y: -THUMB / 2 - 4, width: THUMB + 8, height: THUMB + 8, rx: 4 }),
+        make("image", { x: -THUMB / 2, y: -THUMB / 2, width: THUMB, height: THUMB, href: urls[i] }));
+      const title = make("title", {});
+      title.textContent = item.alt;
+      node.append(title);
+      return node;
+    });
+    world.replaceChildren(...nodes, here);
+    said.textContent = nodes.length ? "" : "The map is being made ...";
+    color();
+    draw();
+  };
   const here = make("g", { class: "here", visibility: "hidden" });
   here.append(make("circle", { r: 34 }), make("circle", { r: 5 }));
-  world.append(...nodes, here);
   svg.append(world);
   pane.insertBefore(svg, said);
 
-  let zoom = 1, middle = [SIZE / 2, SIZE / 2], chosen = 0, n = 0;
+  let zoom = 1, middle = [SIZE / 2, SIZE / 2], chosen = 0;
   const draw = () => {
     const half = SIZE / 2;
     world.setAttribute("transform", `translate(${half - middle[0] * zoom} ${half - middle[1] * zoom}) scale(${zoom})`);
@@ -41,10 +50,14 @@ export default { render({ model, el }) {
     for (const node of nodes) node.setAttribute("transform", `translate(${node.at[0]} ${node.at[1]}) scale(${scale})`);
     const query = model.get("query");
     here.setAttribute("visibility", query.length ? "visible" : "hidden");
-    if (query.length) here.setAttribute("transform", `translate(${query[0] * SIZE} ${query[1] * SIZE}) scale(${scale})`);
+    const [x, y] = query.map((side) => side * SIZE);
+    if (query.length) here.setAttribute("transform", `translate(${x} ${y}) scale(${scale})`);
   };
-  const color = () => model.get("colors").forEach((one, i) => nodes[i].firstChild.setAttribute("fill", one));
-  const search = (i) => { model.set("chosen", { key: items[i].key, n: ++n }); model.save_changes(); };
+  const color = () => model.get("colors").forEach((one, i) => nodes[i]?.firstChild.setAttribute("fill", one));
+  const search = (i) => {
+    if (!items[i]) return;
+    model.set("chosen", { key: items[i].key, n: (model.get("chosen").n || 0) + 1 }); model.save_changes();
+  };
   const point = (i) => {
     nodes[chosen]?.classList.remove("chosen");
     chosen = i;
@@ -84,7 +97,7 @@ export default { render({ model, el }) {
     if (e.key === "Enter") return search(chosen);
     if (e.key === "+" || e.key === "-") return zoomBy(e.key === "+" ? 1.5 : 1 / 1.5);
     const way = arrows[e.key];
-    if (!way) return;
+    if (!way || !nodes.length) return;
     e.preventDefault();
     let best = -1, least = Infinity;  // the nearest picture that lies more in this direction than to the side
     nodes.forEach((node, i) => {
@@ -97,7 +110,8 @@ export default { render({ model, el }) {
   pane.querySelectorAll("[data-zoom]").forEach((b) => { b.onclick = () => zoomBy(Number(b.dataset.zoom)); });
   model.on("change:query", draw);
   model.on("change:colors", color);
-  color();
-  draw();
+  model.on("change:items", build);
+  build();
+  model.set("shown", true); model.save_changes();
   return () => urls.forEach(URL.revokeObjectURL);
 } };

@@ -1,6 +1,8 @@
 """A map of a whole collection: every picture's vector projected onto a plane."""
 
 import colorsys
+import html
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +11,7 @@ import ipywidgets as widgets
 import numpy as np
 
 from helpers.images import DATA
-from helpers.memora import Memora
+from helpers.memora import Memora, MemoraError
 from helpers.plots import picture_map
 from helpers.search import as_matrix
 from helpers.widgets.browser import MapView
@@ -21,7 +23,22 @@ if TYPE_CHECKING:
 
 NEIGHBOURS = 5
 THUMB = 48  # pixels
-REAL_COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "gray", "grey")
+REAL_COLORS = (
+    "red",
+    "orange",
+    "yellow",
+    "green",
+    "blue",
+    "purple",
+    "pink",
+    "brown",
+    "black",
+    "white",
+    "gray",
+    "teal",
+    "gold",
+    "silver",
+)
 
 
 @dataclass(frozen=True)
@@ -146,7 +163,12 @@ def colors_of(values: list[str]) -> dict[str, str]:
     return colors
 
 
-def map_panel(session: SearchSession, made: CollectionMap | None = None) -> widgets.VBox:
+def map_panel(
+    session: SearchSession,
+    made: CollectionMap | None = None,
+    *,
+    start: Callable[[Callable[[], None]], Any] | None = None,
+) -> widgets.VBox:
     """Return the map as a widget: click a picture to search by it; the query's own place is marked.
 
     Parameters
@@ -155,20 +177,33 @@ def map_panel(session: SearchSession, made: CollectionMap | None = None) -> widg
         What a click searches with; a search panel of the same session shows the hits.
     made : CollectionMap, optional
         By default that of the session's collection.
+    start : callable, optional
+        Runs a function without arguments, such as `Newest()`: the map is then made when a browser shows its frame, not
+        at once, and whatever else is on the page can be used meanwhile.
     """
-    made = made or map_collection(session.client, session.collection)
-    view = MapView(
-        items=[
+    view, legend = MapView(), widgets.HTML()
+    switch = widgets.Dropdown(description="Color by", options=list(session.choices) or ["category"])
+
+    def fill() -> None:
+        nonlocal made
+        made = made or map_collection(session.client, session.collection)
+        view.pictures = [jpeg_of_file(session.root / path, THUMB) for path in made.paths]
+        color()
+        view.items = [
             {"key": str(key), "alt": words(path, meta), "x": float(x), "y": float(y)}
             for key, path, meta, (x, y) in zip(made.ids, made.paths, made.metadata, made.places, strict=True)
-        ],
-        pictures=[jpeg_of_file(session.root / path, THUMB) for path in made.paths],
-    )
-    names = list(session.choices) or ["category"]
-    switch = widgets.Dropdown(description="Color by", options=names)
-    legend = widgets.HTML()
+        ]
+        mark()
+
+    def tell() -> None:
+        try:
+            fill()
+        except (MemoraError, ValueError) as error:  # too many pictures, too few, Memora gone
+            legend.value = f"<p role='status'>No map: {html.escape(str(error))}</p>"
 
     def color(_: Any = None) -> None:
+        if made is None:
+            return
         values = [str(meta.get(switch.value, "")) for meta in made.metadata]
         colors = colors_of(values)
         view.colors = [colors[value] for value in values]
@@ -177,13 +212,15 @@ def map_panel(session: SearchSession, made: CollectionMap | None = None) -> widg
 
     def mark() -> None:
         vector = session.vector
-        view.query = [] if vector is None else [float(x) for x in made.place(vector)]
+        view.query = [] if made is None or vector is None else [float(x) for x in made.place(vector)]
 
     switch.observe(color, "value")
     view.observe(lambda told: session.more_like_id(int(told["new"]["key"])), "chosen")
     session.watch(mark)
-    color()
-    mark()
+    if start is None:
+        fill()
+    else:
+        view.observe(lambda _: start(tell), "shown")
     box = widgets.VBox([switch, view, legend])
     box.add_class("memora")
     return box

@@ -18,7 +18,7 @@ from helpers.features import FeatureExtractor
 from helpers.images import DATA, ImageError, ImageFolder, load_folder, open_image
 from helpers.memora import Memora
 from helpers.search import Hit
-from helpers.widgets.browser import STYLE, Cropper, Gallery
+from helpers.widgets.browser import STYLE, Call, Cropper, Gallery, Slider
 from helpers.widgets.session import MAX_BYTES, SearchSession
 
 THUMB = 160  # pixels of a thumbnail's longer side
@@ -94,7 +94,7 @@ class SearchPanel(widgets.VBox):
     def __init__(self, session: SearchSession, starters: ImageFolder) -> None:
         self.session, self._starters = session, starters
         self._drawing = threading.RLock()
-        self._quiet = False  # while widgets are set from here, they must not answer
+        self._own = threading.local()  # `quiet` while widgets are set from here, in this thread: they must not answer
         self._make_query()
         self._make_controls()
         self._make_results()
@@ -110,7 +110,7 @@ class SearchPanel(widgets.VBox):
     # the query
 
     def _make_query(self) -> None:
-        self._gallery = _gallery("pictures to begin with", "memora-starters")
+        self._gallery = _gallery("pictures to begin with; arrow keys go from one to the next", "memora-starters")
         shown = [
             (path, self._starters.root / path, self._starters.metadata.get(path, {})) for path in self._starters.paths
         ]
@@ -119,14 +119,11 @@ class SearchPanel(widgets.VBox):
             {"key": path, "alt": words(path, meta), "caption": str(meta.get("category", ""))} for path, _, meta in shown
         ]
         self._gallery.observe(self._start_with, "chosen")
-        self._upload = widgets.FileUpload(accept="image/*", multiple=False, description="Upload a picture")
-        self._upload.add_class("memora-upload")
-        self._upload.observe(self._uploaded, "value")
         self._address = widgets.Text(description="Address", placeholder="https://...", continuous_update=False)
         self._address.observe(self._fetch, "value")
         self._view = Cropper(most_bytes=MAX_BYTES)
         self._view.observe(self._dragged, "box")
-        self._view.observe(self._dropped, "dropped")
+        self._view.observe(self._uploaded, "file")
         self._sides = [
             widgets.BoundedIntText(description=name, min=0, max=0) for name in ("Left", "Top", "Right", "Bottom")
         ]
@@ -141,13 +138,7 @@ class SearchPanel(widgets.VBox):
         category = str(self._starters.metadata.get(path, {}).get("category", ""))
         self.session.ask(self._starters.root / path, Path(path).name, category)
 
-    def _uploaded(self, _: Any) -> None:
-        for file in self._upload.value:
-            self.session.ask(bytes(file["content"]), file["name"])
-        if self._upload.value:
-            self._upload.value = ()  # else the same file, chosen again, would not be told
-
-    def _dropped(self, change: Any) -> None:
+    def _uploaded(self, change: Any) -> None:
         file = change["new"]
         if file["size"] > MAX_BYTES:
             self.session.refuse(file["name"], f"larger than {MAX_BYTES >> 20} MB: save it smaller")
@@ -178,8 +169,8 @@ class SearchPanel(widgets.VBox):
 
     def _make_controls(self) -> None:
         session = self.session
-        self._limit = widgets.IntSlider(description="Results", value=session.settings.limit, min=1, max=30)
-        self._least = widgets.FloatSlider(description="Similarity", value=0, min=0, max=1, step=0.05)
+        self._limit = Slider(description="Results", value=session.settings.limit, min=1, max=30)
+        self._least = Slider(description="Similarity", step=0.05)
         names = list(session.extractors)
         self._network = widgets.Dropdown(description="Network", options=names, disabled=len(names) < 2)
         self._metric = widgets.Dropdown(
@@ -191,7 +182,7 @@ class SearchPanel(widgets.VBox):
         }
         self._clear = widgets.Button(description="Clear filters")
         self._clear.on_click(lambda _: session.clear_filters())
-        self._listen(self._limit, lambda value: session.change(limit=value))
+        self._listen(self._limit, lambda value: session.change(limit=round(value)))
         self._listen(self._least, lambda value: session.change(least_similarity=value or None))
         self._listen(self._network, lambda value: session.change(extractor=value))
         self._listen(self._metric, lambda value: session.change(metric=value))
@@ -207,16 +198,27 @@ class SearchPanel(widgets.VBox):
         self._status = widgets.HTML()
         self._status.add_class("memora-status")
         self._again = widgets.Button(description="Try again")
-        self._again.on_click(lambda _: self.session.search())
+        self._again.on_click(lambda _: (self.session.search(), self._hits.focus_on()))
         self._clear_here = widgets.Button(description="Clear filters")
-        self._clear_here.on_click(lambda _: self.session.clear_filters())
+        self._clear_here.on_click(lambda _: (self.session.clear_filters(), self._hits.focus_on()))
         self._back = widgets.Button(description="Back")
-        self._back.on_click(lambda _: self.session.back())
+        self._back.on_click(lambda _: self._go_back())
         self._hits = _gallery("the pictures most like it", "memora-hits", details=True)
         self._hits.observe(self._chosen, "chosen")
         self._details = widgets.VBox()
-        self._call = widgets.Textarea(disabled=False, rows=12, layout={"width": "100%"})
+        self._call = Call()
         self._call.add_class("memora-call")
+
+    # a button that hides or disables itself gives the keyboard's focus to what comes next
+
+    def _go_back(self) -> None:
+        self.session.back()
+        if not self.session.history:
+            self._hits.focus_on()
+
+    def _close(self, hit: Hit) -> None:
+        self._details.children = ()
+        self._hits.focus_on(str(hit.id), "details")
 
     def _chosen(self, change: Any) -> None:
         hit = next((one for one in self.session.hits if str(one.id) == change["new"]["key"]), None)
@@ -241,12 +243,13 @@ class SearchPanel(widgets.VBox):
             _uri(query.part), picture, "the query", f"hit {hit.rank}: {words(hit.path, hit.metadata)}"
         )
         why.on_click(lambda _: self._explain(hit, answer))
-        close.on_click(lambda _: setattr(self._details, "children", ()))
+        close.on_click(lambda _: self._close(hit))
         self._details.children = [
             widgets.HTML(f"<h4>Hit {hit.rank}</h4>{shown}<table class='memora-table'>{cells}</table>"),
             widgets.HBox([why, close]),
             answer,
         ]
+        why.focus()  # also brings the details into view
 
     def _explain(self, hit: Hit, answer: widgets.HTML) -> None:
         answer.value = "<p role='status'>Looking ...</p>"
@@ -267,18 +270,23 @@ class SearchPanel(widgets.VBox):
 
     def _refresh(self) -> None:
         with self._drawing:
-            self._quiet = True
+            self._own.quiet = True
             try:
                 self._draw()
             finally:
-                self._quiet = False
+                self._own.quiet = False
+
+    @property
+    def _quiet(self) -> bool:
+        return getattr(self._own, "quiet", False)
 
     def _draw(self) -> None:
         session = self.session
         query = session.query
         if query is not self._drawn_query:
-            self._draw_query()
             self._details.children = ()
+        if query is not self._drawn_query or session.state == "failed":  # a box that was refused goes back
+            self._draw_query()
         for control, value in (
             (self._limit, session.settings.limit),
             (self._least, session.settings.least_similarity or 0),
@@ -286,7 +294,7 @@ class SearchPanel(widgets.VBox):
             control.value = value
         for name, control in self._filters.items():
             control.value = session.settings.allowed.get(name, ())
-        self._call.value = session.call
+        self._call.code = session.call
         self._back.disabled = not session.history
         self._again.layout.display = None if session.state == "failed" and query else "none"
         self._clear_here.layout.display = None if session.state == "nothing found" else "none"
@@ -329,11 +337,10 @@ class SearchPanel(widgets.VBox):
         query = widgets.VBox(
             [
                 choose,
-                self._upload,
-                _help("JPEG, PNG, WebP, BMP, TIFF or GIF."),
                 self._address,
                 _help("A picture on the web; Enter fetches it."),
                 self._view,
+                _help(f"JPEG, PNG, WebP, BMP, TIFF or GIF; up to {MAX_BYTES >> 20} MB."),
                 widgets.HBox(self._sides, layout={"flex_flow": "row wrap"}),
                 _help("The part to search by, in pixels."),
                 self._whole,
