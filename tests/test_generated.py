@@ -463,7 +463,7 @@ def test_no_filter_of_these_tests_has_touched_another_collection_or_project(tabl
 class Model(RuleBasedStateMachine):
     """Whatever is done in whatever order, the collection holds what a dictionary would."""
 
-    keys = st.lists(st.integers(-3, 12), min_size=1, max_size=5, unique=True)
+    keys = st.lists(st.integers(-2, 6), min_size=1, max_size=4, unique=True)
     values = st.fixed_dictionaries(
         {"t": st.sampled_from(TEXTS), "n": st.integers(-(2**31), 2**31 - 1), "x": st.integers(-9, 9)},
         optional={"more": st.recursive(st.none() | st.booleans() | st.text(max_size=3), st.lists, max_leaves=3)},
@@ -483,6 +483,9 @@ class Model(RuleBasedStateMachine):
             for name, kind in types.items()
         ]
         self.ask(201, "collections/create", schema={"fields": fields, "enableDynamicField": True})
+        self.create_partition("a")
+        self.insert([0, 1, 2], {"t": "", "n": 0, "x": 0}, "_default")
+        self.insert([3, 4], {"t": "", "n": 0, "x": 0, "more": []}, "a")
 
     def teardown(self) -> None:
         self.folder.cleanup()
@@ -508,24 +511,25 @@ class Model(RuleBasedStateMachine):
         app = create_app(Path(self.folder.name), KEY, ["p"])
         self.http = Store.client(app)
 
-    @rule(keys=keys, values=values, name=names, replace=st.booleans())
-    def write(self, keys: list[int], values: dict[str, Any], name: str, replace: bool) -> None:
-        rows = []
-        for key in keys:
-            rows.append({"id": key, **values, "v": [values["x"], key]})
-            del rows[-1]["x"]
-        verb = "upsert" if replace else "insert"
-        body = {"data": rows, **({} if name == "_default" else {"partitionName": name})}
-        if self.released:
-            return self.refused(400, f"vectors/{verb}", **body)
-        if name not in self.partitions:
-            return self.refused(404, f"vectors/{verb}", **body)
-        if not replace and self.rows.keys() & set(keys):
-            return self.refused(409, f"vectors/{verb}", **body)
-        assert self.ask(200, f"vectors/{verb}", **body)[f"{verb}Ids"] == keys
-        self.rows |= {row["id"]: (name, row) for row in rows}
+    @rule(keys=keys, values=values, name=names)
+    def insert(self, keys: list[int], values: dict[str, Any], name: str) -> None:
+        self.write("insert", keys, values, name, 409 if self.rows.keys() & set(keys) else 200)
 
-    @rule(low=st.integers(-3, 12), text=st.sampled_from(TEXTS), name=st.none() | names)
+    @rule(keys=keys, values=values, name=names)
+    def upsert(self, keys: list[int], values: dict[str, Any], name: str) -> None:
+        self.write("upsert", keys, values, name, 200)
+
+    def write(self, verb: str, keys: list[int], values: dict[str, Any], name: str, status: int) -> None:
+        rows = [{"id": key, **values, "v": [values["x"], key]} for key in keys]
+        for row in rows:
+            del row["x"]
+        status = 400 if self.released else status if name in self.partitions else 404
+        told = self.ask(status, f"vectors/{verb}", data=rows, partitionName=None if name == "_default" else name)
+        if status == 200:
+            assert told == {f"{verb}Count": len(keys), f"{verb}Ids": keys}
+            self.rows |= {row["id"]: (name, row) for row in rows}
+
+    @rule(low=st.integers(-2, 6), text=st.sampled_from(TEXTS), name=st.none() | names)
     def delete(self, low: int, text: str, name: str | None) -> None:
         body = {"filter": f"id >= {low} and t != {json.dumps(text)}", "partitionName": name}
         if self.released:
@@ -606,12 +610,12 @@ class Model(RuleBasedStateMachine):
         rows = list(self.visible().values())
         if self.loaded:
             assert self.ask(200, "vectors/query", filter="true", outputFields=["*"]) == rows
-            assert self.ask(200, "vectors/get", id=[*range(-3, 6)], outputFields=["*"]) == [
-                row for row in rows if row["id"] < 6
+            assert self.ask(200, "vectors/get", id=[*range(-2, 4)], outputFields=["*"]) == [
+                row for row in rows if row["id"] < 4
             ]
         else:
             self.ask(400, "vectors/query", filter="true")
 
 
 TestModel = Model.TestCase
-TestModel.settings = settings(GENERATED, max_examples=10, stateful_step_count=20)
+TestModel.settings = settings(GENERATED, max_examples=20, stateful_step_count=25)
