@@ -1,10 +1,12 @@
 """The search behind the panel, without a browser: every control, the way back, and every state a person meets."""
 
+from threading import Thread
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.connect import COLLECTION, local_client
+from helpers.connect import COLLECTION, HOSTED, local_client
 from helpers.explain import agreement, overlay
 from helpers.features import DinoV2Extractor
 from helpers.images import DATA, load_folder
@@ -13,6 +15,7 @@ from helpers.weights import save_untrained_dinov2
 from helpers.widgets import SearchSession
 from helpers.widgets.browser import MapView
 from helpers.widgets.map import colors_of, map_collection, map_panel, project, show_map
+from helpers.widgets.page import page
 from helpers.widgets.panel import Newest, SearchPanel
 from helpers.widgets.session import MAX_BYTES
 
@@ -374,6 +377,31 @@ def test_the_map_widget_searches_by_what_is_clicked_and_marks_the_query(mug):
     assert str(mug.hits[0].id) == view.items[7]["key"]
 
 
+def test_on_a_page_the_map_is_made_when_a_browser_shows_it_and_not_before(mug):
+    waiting = []
+    box = map_panel(mug, start=waiting.append)
+    view = next(child for child in box.children if isinstance(child, MapView))
+    assert (view.items, waiting) == ([], [])
+    view.shown = True
+    waiting.pop()()
+    assert len(view.items) == 392
+    assert len(view.query) == 2
+
+
+def test_a_map_that_cannot_be_made_is_told_below_its_frame(mug, monkeypatch):
+    box = map_panel(mug, start=lambda work: work())
+    monkeypatch.setattr(mug, "client", Memora("k", "p", "http://127.0.0.1:9"))
+    next(child for child in box.children if isinstance(child, MapView)).shown = True
+    assert "could not be reached" in box.children[-1].value
+
+
+def test_a_page_that_finds_no_memora_says_so_instead_of_a_traceback(monkeypatch, capsys):
+    for name, value in zip(HOSTED, ("k", "p", "http://127.0.0.1:9"), strict=True):
+        monkeypatch.setenv(name, value)
+    assert "could not be reached" in page().value
+    assert capsys.readouterr().out == ""
+
+
 # the panel's widgets, driven as the browser drives them
 
 
@@ -438,6 +466,28 @@ def test_every_control_changes_the_call_that_is_shown(panel):
     panel._clear.click()
     assert panel._filters["category"].value == ()
     assert panel._least.value == 0
+
+
+def test_a_control_that_is_moved_while_the_results_are_drawn_is_heard(panel):
+    with panel._drawing:  # as if the thread that searches were in the middle of it, with the widgets told to be quiet
+        panel._own.quiet = True
+        moved = Thread(target=lambda: setattr(panel._limit, "value", 4))
+        moved.start()
+        while panel.session.settings.limit != 4 and moved.is_alive():
+            pass
+        panel._own.quiet = False
+    moved.join(60)
+    assert panel._limit.value == 4
+    assert len(panel._hits.items) == 4
+
+
+def test_a_box_that_was_refused_is_not_left_on_the_picture(panel):
+    panel._view.box = [0.1, 0.1, 0.8, 0.8]
+    before, sides = panel._view.box, [side.value for side in panel._sides]
+    panel._view.box = [0.5, 0.5, 0.501, 0.501]
+    assert panel.session.state == "failed"
+    assert panel._view.box == pytest.approx(before, abs=0.01)
+    assert [side.value for side in panel._sides] == sides
 
 
 def test_only_an_address_of_the_web_is_fetched(panel):

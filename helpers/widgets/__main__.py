@@ -14,7 +14,10 @@ from helpers.weights import ModelUnavailableError
 PAGE = Path(__file__).with_name("page.ipynb")
 LARGEST_MESSAGE = 104_857_600  # bytes; by default the server drops uploads of 10 MB and more without a word
 # Voila's template asks other hosts for icons that the page does not use; the browser is told to ask this one only.
-ONLY_THIS_HOST = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'self'"
+ONLY_THIS_HOST = (
+    "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'self'; "
+    "connect-src 'self' ws://127.0.0.1:* ws://localhost:* data: blob:"  # older browsers: 'self' is no WebSocket
+)
 SETTINGS = {"websocket_max_message_size": LARGEST_MESSAGE, "headers": {"Content-Security-Policy": ONLY_THIS_HOST}}
 OPTIONS = ["--Voila.ip=127.0.0.1", f"--Voila.tornado_settings={SETTINGS}", "--theme=light"]
 
