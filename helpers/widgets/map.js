@@ -32,7 +32,8 @@ export default { render({ model, el }) {
       return node;
     });
     world.replaceChildren(...nodes, here);
-    said.textContent = nodes.length ? "" : "The map is being made ...";
+    said.textContent = nodes.length ? "Click a picture to search by it; then drag, and zoom with the wheel." :
+      "The map is being made ...";
     color();
     draw();
   };
@@ -75,8 +76,12 @@ export default { render({ model, el }) {
     zoom = next;
     draw();
   };
-  svg.addEventListener("wheel", (e) => { e.preventDefault(); zoomBy(e.deltaY < 0 ? 1.2 : 1 / 1.2, at(e)); },
-    { passive: false });
+  svg.addEventListener("wheel", (e) => {
+    if (document.activeElement !== svg) return;  // somebody scrolls past
+    e.preventDefault();
+    zoomBy(e.deltaY < 0 ? 1.2 : 1 / 1.2, at(e));
+  }, { passive: false });
+  svg.onfocus = () => { if (nodes.length) point(chosen); };
   let from = null, moved = 0;
   svg.onpointerdown = (e) => { from = at(e); moved = 0; };
   svg.onpointermove = (e) => {

@@ -19,6 +19,8 @@ def page() -> widgets.Widget:
         with contextlib.redirect_stdout(io.StringIO()):  # what they print is for those who run code
             panel = search_panel(connect(), load_extractor())
     except MemoraError as error:
-        return widgets.HTML(f"<p role='alert'>{html.escape(str(error))} Then load this page again.</p>")
+        return widgets.HTML(
+            f"<p role='alert'>{html.escape(error.message)} Put that right, then load this page again.</p>"
+        )
     title = widgets.HTML("<h3>Map of the collection</h3>")
     return widgets.VBox([panel, title, map_panel(panel.session, start=Newest())])
