@@ -13,7 +13,7 @@ import pytest
 from helpers.local_memora.app import VERBS
 from helpers.memora import AuthenticationError
 from helpers.memora.models import Collection, ElementTypeParams, Field, Index, IndexConfig, Ranker, Schema, Search
-from tests.contract import KEY, Api, P, Q, Table, body, column, ids, index
+from tests.contract import ALL, KEY, Api, P, Q, Table, body, column, ids, index
 
 # Every verb ------------------------------------------------------------------------------------------------------
 
@@ -163,8 +163,8 @@ def test_the_sdks_names_and_models_reach_every_verb(api):
             indexes.drop(**here, index_name="by_v")
             assert indexes.list(**here) == {"data": []}
             indexes.create(**here, index_params=[Index("IP", "v", "hnsw", IndexConfig("HNSW", m=8))])
-            assert indexes.describe(**here, index_name="hnsw")["data"][0]["indexType"] == "HNSW"
             collections.load(**here)
+            assert indexes.describe(**here, index_name="hnsw")["data"][0]["indexType"] == "HNSW"
             assert vectors.search(**here, data=[2, -1], anns_field="v", limit=1)["data"] == [{"distance": 2.0, "id": 0}]
             collections.rename(**here, new_collection_name="sdk2")
             assert collections.drop(collection_name="sdk2") == {"message": "collection dropped"}
@@ -271,9 +271,13 @@ def test_an_unknown_call_gets_404_and_no_html(api, path):
 
 @pytest.fixture(scope="module")
 def table(api: Api) -> Iterator[Table]:
-    """Return an empty collection that no wrong request may change."""
+    """Return an empty collection that no wrong request may change: that is looked at when all were sent."""
     with api.table(dimension=2) as table:
         yield table
+        assert api.ok("collections/list") == [table.name]
+        assert table.ok("indexes/list") == ["vector"]
+        assert table.ok("partitions/list") == ["_default"]
+        assert table.rows() == 0
 
 
 SCHEMA = {"fields": [column("id", "Int64", primary=True), column("v", "FloatVector", dim=2)]}
@@ -292,6 +296,22 @@ NEW: dict = {"collectionName": "never"}
 SEARCH = {"data": [1, 0], "annsField": "vector"}
 STORE = {"data": {"id": 1, "vector": [1, 0]}}
 RRF = {"rerank": {"strategy": "rrf"}}
+WRONG_INDEXES = [
+    ({"kind": "IVF_PQ"}, "there is no index_type 'IVF_PQ'; allowed: FLAT, IVF_FLAT, HNSW"),
+    ({"kind": "hnsw"}, "there is no index_type 'hnsw'; allowed: FLAT, IVF_FLAT, HNSW"),
+    ({"kind": ""}, "allowed: FLAT, IVF_FLAT, HNSW"),
+    ({"kind": "FLAT", "nlist": 8}, "FLAT takes no parameter, not nlist"),
+    ({"kind": "IVF_FLAT", "M": 8}, "IVF_FLAT takes nlist, not M"),
+    ({"kind": "HNSW", "nlist": 8}, "HNSW takes M and efConstruction, not nlist"),
+    ({"kind": "IVF_FLAT", "nlist": 0}, "nlist: .*greater than or equal to 1"),
+    ({"kind": "IVF_FLAT", "nlist": 65_537}, "nlist: .*less than or equal to 65536"),
+    ({"kind": "IVF_FLAT", "nlist": "8"}, "nlist: .*integer"),
+    ({"kind": "HNSW", "M": 1}, "M: .*greater than or equal to 2"),
+    ({"kind": "HNSW", "M": 2049}, "M: .*less than or equal to 2048"),
+    ({"kind": "HNSW", "efConstruction": 0}, "efConstruction: .*greater than or equal to 1"),
+    ({"kind": "HNSW", "M": 64, "efConstruction": 8}, r"efConstruction \(8\) must be at least M \(64\)"),
+    ({"metric": "HAMMING"}, "HAMMING compares BinaryVector"),
+]
 WRONG = [
     # what a newcomer's client may get wrong: verb, body, words of the answer
     ("collections/list", {"collectionName": "c"}, "unknown field 'collectionName'"),
@@ -342,10 +362,8 @@ WRONG = [
     (CREATE, {**NEW, "schema": {"fields": SCHEMA["fields"][:1]}}, "needs at least one vector"),
     (CREATE, {**NEW, "schema": {"fields": [SCHEMA["fields"][n] for n in (0, 1, 1)]}}, "v is there twice"),
     (CREATE, {**NEW, "schema": SCHEMA, "indexParams": [INDEX]}, "'vector' is no vector field"),
-    (CREATE, {**NEW, "schema": SCHEMA, "indexParams": [index(kind="IVF_PQ")]}, "allowed: FLAT, IVF_FLAT, HNSW"),
-    (CREATE, {**NEW, "schema": SCHEMA, "indexParams": [index(nlist=8)]}, "FLAT takes no parameter, not nlist"),
-    (CREATE, {**NEW, "schema": SCHEMA, "indexParams": [index(kind="HNSW", M=64, efConstruction=8)]},
-     r"efConstruction \(8\) must be at least M \(64\)"),
+    *((CREATE, {**NEW, "schema": SCHEMA, "indexParams": [index(**kind)]}, words) for kind, words in WRONG_INDEXES),
+    *(("indexes/create", {"indexParams": [index(on="vector", **kind)]}, words) for kind, words in WRONG_INDEXES),
     ("partitions/create", {"partitionName": "a/b"}, "is no name"),
     ("partitions/create", {}, "partitionName: Field required"),
     ("partitions/drop", {"partitionName": "_default"}, "can't be dropped"),
@@ -395,7 +413,10 @@ WRONG = [
     (FIND, {**SEARCH, "searchParams": {"params": {"radius": True}}}, "radius: .*number"),
     (FIND, {**SEARCH, "searchParams": {"params": {"radius": 0.9, "range_filter": 0.9}}},
      "no distance is in this range: COSINE keeps radius < distance <= range_filter"),
-    (FIND, {**SEARCH, "data": [0, 0]}, "a query vector of zeros has no direction"),
+    *(
+        (FIND, {**SEARCH, "data": data}, "a query vector of zeros has no direction")
+        for data in ([0, 0], [-0.0, 0], [1e-30, 0], [1e-300, 0], [[1, 0], [0, 0]])
+    ),
     (HYBRID, {"search": [], **RRF}, "search: .*at least 1"),
     (HYBRID, {"search": [SEARCH]}, "rerank: Field required"),
     (HYBRID, {"search": [SEARCH], "rerank": {"strategy": "best"}}, "rerank.*'rrf', 'weighted'"),
@@ -423,10 +444,6 @@ def test_a_wrong_request_is_refused_with_the_place_and_changes_nothing(api, tabl
     named = {} if verb == "collections/list" else {"collectionName": table.name}
     message = api.refused(400, verb, **{**named, **sent})
     assert re.search(words, message), message
-    assert api.ok("collections/list") == [table.name]
-    assert table.ok("indexes/list") == ["vector"]
-    assert table.ok("partitions/list") == ["_default"]
-    assert table.rows() == 0
 
 
 NOT_THERE = [
@@ -479,7 +496,6 @@ def test_a_name_that_could_leave_its_folder_or_its_query_is_refused(api, table, 
         message = api.refused(400, verb, **sent)
         assert "is no name" in message
         assert len(message) < 300
-    assert api.ok("collections/list") == [table.name]
 
 
 def test_names_of_255_letters_and_words_with_a_meaning_elsewhere_are_good_names(api):
@@ -494,3 +510,23 @@ def test_names_of_255_letters_and_words_with_a_meaning_elsewhere_are_good_names(
         assert hit == {"distance": 1.0, "id": 1, "v": [1.0, 0.0], **{word: n for n, word in enumerate(words)}}
     finally:
         api.post("collections/drop", collectionName=name)
+
+
+def test_a_renamed_collection_keeps_its_rows_and_no_other_loses_its_name(make, api, table):
+    table, other = make(dimension=2, vectorFieldName="v"), table
+    table.insert({"id": 1, "v": [1, 0]})
+    for taken, status in ((table.name, 400), (other.name, 409)):
+        table.refused(status, "collections/rename", newCollectionName=taken)
+    new = Table(api, f"{table.name}_renamed")
+    assert table.ok("collections/rename", newCollectionName=new.name) == "collection renamed"
+    try:
+        assert table.ok("collections/has") == {"has": False}
+        table.refused(404, "vectors/query", filter=ALL)
+        assert new.query() == [{"id": 1, "v": [1.0, 0.0]}]
+        assert new.search([2, 0]) == [{"distance": 1.0, "id": 1}]
+        new.insert({"id": 2, "v": [0, 1]})
+        assert new.rows() == 2
+        new.refused(409, "collections/rename", newCollectionName=other.name)
+        assert sorted(api.ok("collections/list")) == sorted([new.name, other.name])
+    finally:
+        new.ok("collections/rename", newCollectionName=table.name)

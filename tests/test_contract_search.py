@@ -12,6 +12,7 @@ from tests.contract import ALL, Api, Table, body, column, ids, index
 SIMILAR = ("COSINE", "IP")  # larger is closer
 ROWS, DIM, GROUPS = 200, 8, 5
 # Beside them, in a group of their own, some whose distances from TWO are whole numbers.
+NOTHING = {2001: 0, 2002: 1e-30}
 EXACT, TWO = {1001: 1, 1002: 3, 1003: 0, 1004: -2}, [2, *[0] * 7]
 
 
@@ -55,6 +56,10 @@ def space(request: pytest.FixtureRequest, api: Api) -> Iterator[Space]:
                 for n, x in EXACT.items()
             ),
         )
+        if request.param != "COSINE":
+            table.insert(
+                *({"id": n, "v": [x, *[0] * 7], "g": -2, "name": "", "odd": False} for n, x in NOTHING.items())
+            )
         yield Space(table, request.param, stored)
 
 
@@ -79,6 +84,16 @@ def test_distances_are_exact_where_they_are_whole_numbers(space):
         "L2": {1001: 1.0, 1002: 1.0, 1003: 5.0, 1004: 16.0},  # squared
     }[space.metric]
     assert {hit["id"]: hit["distance"] for hit in space.table.search(TWO, filter="g == -1")} == expected
+
+
+def test_vectors_of_zeros_are_stored_where_the_metric_can_compare_them(space):
+    if space.metric == "COSINE":
+        row = {"id": 2001, "v": [0] * DIM, "g": -2, "name": "", "odd": False}
+        assert "COSINE can't compare" in space.table.refused(400, "vectors/insert", data=row)
+    else:
+        assert sorted(ids(space.table.search([0] * DIM, filter="g == -2"))) == [2001, 2002]
+        expected = {2001: 0.0, 2002: pytest.approx(2e-30)} if space.metric == "IP" else {2001: 4.0, 2002: 4.0}
+        assert {hit["id"]: hit["distance"] for hit in space.table.search(TWO, filter="g == -2")} == expected
 
 
 def test_one_vector_or_a_list_of_one_answers_a_flat_list_and_several_answer_lists(space, rng):

@@ -64,6 +64,7 @@ def store(api: Api) -> Iterator[Table]:
     with api.table(**body(*fields)) as store:
         store.insert(*({**row, "v": [1, row["id"]]} for row in ROWS))
         yield store
+        assert store.rows() == len(ROWS), "a filter that was refused changed the store"
 
 
 def found(store: Table, expression: str) -> list[int]:
@@ -567,7 +568,6 @@ def test_a_mistake_in_a_filter_is_told_with_its_place(store, expression):
         message = store.refused(400, verb, filter=expression)
         assert message.startswith(f"filter, position {position}: ")
         assert said in message
-    assert store.rows() == len(ROWS)
 
 
 @pytest.mark.parametrize(
@@ -579,7 +579,6 @@ def test_arithmetic_that_fails_on_some_row_is_the_filters_fault_and_deletes_noth
         status, words = 501, "Milvus engine .* can't evaluate it"
     for verb, more in {"query": {}, "delete": {}, "search": {"data": [1, 1], "annsField": "v"}}.items():
         assert re.search(words, store.refused(status, f"vectors/{verb}", filter=expression, **more))
-    assert store.rows() == len(ROWS)
 
 
 NESTED = {
@@ -604,7 +603,7 @@ def test_deep_and_long_filters_are_answered_or_refused_in_words_and_never_hang(s
     """An engine's own parser takes minutes, fails or crashes the process on some of these."""
     write = NESTED[shape]
     understood, too_long = 0, 50_000 if shape in ("or", "and") else 5000
-    slow = (6, 12, 18, 25, 1000, too_long)  # Milvus needs 10 s for 3,000 parts joined by `or`
+    slow = (6, 12, 18, 25, 300, too_long)  # Milvus needs 14 s for 3,000 parts joined by `or`
     for n in slow if store.api.engine == "milvus" else (*range(1, 26), 50, 100, 1000, 3000, too_long):
         status, said = store.post("vectors/query", filter=write(n), outputFields=["id"])
         if status == 400:

@@ -128,7 +128,9 @@ class MilvusEngine:
         try:
             with self._asking():
                 told = client.describe_collection(name)
-                indexes = [client.describe_index(name, index) for index in client.list_indexes(name)]
+                indexes = [
+                    _index(i) for index in client.list_indexes(name) if (i := client.describe_index(name, index))
+                ]
                 partitions = client.list_partitions(name)
                 states = {p: client.get_load_state(name, p)["state"].name for p in partitions}
         except MilvusException as error:
@@ -142,7 +144,7 @@ class MilvusEngine:
             project,
             name,
             schema,
-            tuple(_index(i) for i in indexes if i["field_name"] in vectors and not i["index_name"].startswith(EXACT)),
+            tuple(i for i in indexes if i.field_name in vectors and not i.index_name.startswith(EXACT)),
             tuple(partitions),
             frozenset(p for p, state in states.items() if state != "Loaded"),
             {key: str(value) for key, value in told.get("properties", {}).items() if key == "collection.ttl.seconds"},
