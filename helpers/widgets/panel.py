@@ -22,6 +22,7 @@ from helpers.widgets.browser import STYLE, Call, Cropper, Gallery, Slider
 from helpers.widgets.session import MAX_BYTES, SearchSession
 
 THUMB = 160  # pixels of a thumbnail's longer side
+QUERIES = "pictures that the collection does not hold"
 VIEW = 480  # pixels of the query's longer side on the screen
 
 
@@ -111,14 +112,10 @@ class SearchPanel(widgets.VBox):
 
     def _make_query(self) -> None:
         self._gallery = _gallery("pictures to begin with; arrow keys go from one to the next", "memora-starters")
-        shown = [
-            (path, self._starters.root / path, self._starters.metadata.get(path, {})) for path in self._starters.paths
-        ]
-        self._gallery.pictures = [jpeg_of_file(file, THUMB) for _, file, _ in shown]
-        self._gallery.items = [
-            {"key": path, "alt": words(path, meta), "caption": str(meta.get("category", ""))} for path, _, meta in shown
-        ]
         self._gallery.observe(self._start_with, "chosen")
+        self._shelf = widgets.Dropdown(description="From", options=[QUERIES, *self.session.choices.get("category", [])])
+        self._shelf.observe(self._fill_gallery, "value")
+        self._fill_gallery()
         self._address = widgets.Text(description="Address", placeholder="https://...", continuous_update=False)
         self._address.observe(self._fetch, "value")
         self._view = Cropper(most_bytes=MAX_BYTES)
@@ -133,8 +130,25 @@ class SearchPanel(widgets.VBox):
         self._whole = widgets.Button(description="Whole picture")
         self._whole.on_click(lambda _: self.session.crop(None))
 
+    def _fill_gallery(self, _: Any = None) -> None:
+        """Show the pictures to begin with, or those of one category of the collection."""
+        if self._shelf.value == QUERIES:
+            folder = self._starters
+            shown = [(path, folder.root / path, path, folder.metadata.get(path, {})) for path in folder.paths]
+        else:
+            hits = [hit for hit in self.session.pictures if hit.category == self._shelf.value]
+            shown = [(str(hit.id), hit.file(self.session.root), hit.path, hit.metadata) for hit in hits]
+        self._gallery.pictures = [jpeg_of_file(file, THUMB) for _, file, _, _ in shown]
+        self._gallery.items = [
+            {"key": key, "alt": words(path, meta), "caption": str(meta.get("category", ""))}
+            for key, _, path, meta in shown
+        ]
+
     def _start_with(self, change: Any) -> None:
         path = change["new"]["key"]
+        if self._shelf.value != QUERIES:
+            self.session.more_like_id(int(path))
+            return
         category = str(self._starters.metadata.get(path, {}).get("category", ""))
         self.session.ask(self._starters.root / path, Path(path).name, category)
 
@@ -160,10 +174,12 @@ class SearchPanel(widgets.VBox):
             left, top, right, bottom = change["new"]
             self.session.crop((round(left * width), round(top * height), round(right * width), round(bottom * height)))
 
-    def _typed(self, _: Any) -> None:
-        if self.session.query and not self._quiet:
-            left, top, right, bottom = (side.value for side in self._sides)
-            self.session.crop((left, top, right, bottom))
+    def _typed(self, change: Any) -> None:
+        query = self.session.query
+        if query and not self._quiet:
+            box = list(query.box or (0, 0, *query.picture.size))  # not from the other fields: they may be being drawn
+            box[self._sides.index(change["owner"])] = change["new"]
+            self.session.crop((box[0], box[1], box[2], box[3]))
 
     # the controls
 

@@ -154,7 +154,7 @@ class SearchSession:
             )["data"]
         except InvalidRequestError:  # more rows than one query returns: too many to choose from, not to search
             rows = []
-        self.paths = {row["id"]: row["image_path"] for row in rows}
+        self.pictures = [Hit(0, 1.0, row["id"], row["image_path"], {n: row[n] for n in texts}) for row in rows]
         values = {name: sorted({row[name] for row in rows}) for name in texts}
         choices = {name: found for name, found in values.items() if 1 < len(found) <= CHOICES}
         index = next((one for one in told["indexes"] if one["fieldName"] == "vector"), None)
