@@ -1,5 +1,6 @@
 """The search behind the panel, without a browser: every control, the way back, and every state a person meets."""
 
+import shutil
 from threading import Thread
 
 import numpy as np
@@ -10,12 +11,13 @@ from helpers.connect import COLLECTION, HOSTED, local_client
 from helpers.explain import agreement, overlay
 from helpers.features import DinoV2Extractor
 from helpers.images import DATA, load_folder
+from helpers.ingest import ingest
 from helpers.memora import InvalidRequestError, Memora
 from helpers.weights import save_untrained_dinov2
 from helpers.widgets import SearchSession
 from helpers.widgets.browser import MapView
 from helpers.widgets.map import colors_of, map_collection, map_panel, project, show_map
-from helpers.widgets.page import page
+from helpers.widgets.page import networks, page
 from helpers.widgets.panel import Newest, SearchPanel
 from helpers.widgets.session import MAX_BYTES
 
@@ -488,6 +490,38 @@ def test_a_box_that_was_refused_is_not_left_on_the_picture(panel):
     assert panel.session.state == "failed"
     assert panel._view.box == pytest.approx(before, abs=0.01)
     assert [side.value for side in panel._sides] == sides
+
+
+def test_the_gallery_also_offers_the_collection_s_own_pictures_by_category(panel):
+    assert len(panel._gallery.items) == 56
+    panel._shelf.value = "teapot"
+    assert [item["caption"] for item in panel._gallery.items] == ["teapot"] * 14
+    panel._gallery.chosen = {"key": panel._gallery.items[3]["key"], "what": "picture", "n": 1}
+    assert panel._hits.items[0]["key"] == panel._gallery.items[3]["key"]
+
+
+def test_another_network_searches_the_collection_of_its_own_vectors(extractor, tmp_path):
+    save_untrained_dinov2(tmp_path / "untrained")
+    other = DinoV2Extractor(tmp_path / "untrained", name="untrained")
+    (tmp_path / "few").mkdir()
+    for path in sorted((DATA / "images" / "mug").iterdir())[:6]:
+        shutil.copy(path, tmp_path / "few")
+    with local_client(tmp_path / "home") as client:
+        ingest(client, tmp_path / "few", extractor=extractor)
+        ingest(client, tmp_path / "few", extractor=other, collection="by_the_other")
+        session = SearchSession(client, [(extractor, COLLECTION), (other, "by_the_other")], root=tmp_path / "few")
+        session.ask(QUERY)
+        first = [hit.distance for hit in session.hits]
+        session.change(extractor="untrained")
+        assert session.state == "found"
+        assert "collection_name='by_the_other'" in session.call
+        assert [hit.distance for hit in session.hits] != first
+        assert session.why(session.hits[0]).method == "best match"
+
+
+def test_the_page_offers_the_networks_at_hand_each_with_its_collection(monkeypatch):
+    monkeypatch.setenv("MEMORA_EXTRACTOR", "")
+    assert [(one.name, name) for one, name in networks()] == [("efficientnet-lite0", COLLECTION)]
 
 
 def test_only_an_address_of_the_web_is_fetched(panel):

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 from helpers.connect import connect
-from helpers.features import load_extractor
 from helpers.images import DATA
 from helpers.ingest import ingest
 from helpers.memora import MemoraError
 from helpers.weights import ModelUnavailableError
+from helpers.widgets.page import networks
 
 PAGE = Path(__file__).with_name("page.ipynb")
 LARGEST_MESSAGE = 104_857_600  # bytes; by default the server drops uploads of 10 MB and more without a word
@@ -25,10 +25,12 @@ OPTIONS = ["--Voila.ip=127.0.0.1", f"--Voila.tornado_settings={SETTINGS}", "--th
 def main() -> None:
     """Set up what is missing, then serve the page until Ctrl-C; further arguments go to Voila."""
     try:
-        report = ingest(connect(), DATA, extractor=load_extractor())
+        client = connect()
+        for extractor, collection in networks():
+            print(ingest(client, DATA, extractor=extractor, collection=collection))
     except (OSError, ValueError, MemoraError, ModelUnavailableError) as error:
         sys.exit(f"make app: {error}")
-    print(f"{report}\nThe page opens in your browser; Ctrl-C stops it.")
+    print("The page opens in your browser; Ctrl-C stops it.")
     sys.stdout.flush()
     arguments = [sys.executable, "-m", "voila", str(PAGE), *OPTIONS, *sys.argv[1:]]
     os.execv(sys.executable, arguments) if os.name != "nt" else sys.exit(_run(arguments))

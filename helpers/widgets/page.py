@@ -6,18 +6,28 @@ import io
 
 import ipywidgets as widgets
 
-from helpers.connect import connect
-from helpers.features import load_extractor
+from helpers.connect import COLLECTION, connect
+from helpers.features import FeatureExtractor, load_extractor
 from helpers.memora import MemoraError
+from helpers.weights import dinov2_on_this_machine
 from helpers.widgets.map import map_panel
 from helpers.widgets.panel import Newest, search_panel
+
+
+def networks() -> list[tuple[FeatureExtractor, str]]:
+    """Return the networks at hand, each with the collection that holds its vectors; the usual one first."""
+    found = [(load_extractor(), COLLECTION)]
+    for name in ("efficientnet-lite0", "dinov2-small"):
+        if name != found[0][0].name and (name == "efficientnet-lite0" or dinov2_on_this_machine()):
+            found.append((load_extractor(name), f"{COLLECTION}_{name.replace('-', '_')}"))
+    return found
 
 
 def page() -> widgets.Widget:
     """Return the whole page; where Memora can't be reached, the sentence that says so."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # what they print is for those who run code
-            panel = search_panel(connect(), load_extractor())
+            panel = search_panel(connect(), networks())
     except MemoraError as error:
         return widgets.HTML(
             f"<p role='alert'>{html.escape(error.message)} Put that right, then load this page again.</p>"

@@ -22,7 +22,7 @@ from helpers.widgets.browser import STYLE, Call, Cropper, Gallery, Slider
 from helpers.widgets.session import MAX_BYTES, SearchSession
 
 THUMB = 160  # pixels of a thumbnail's longer side
-QUERIES = "pictures that the collection does not hold"
+QUERIES = "queries, not in the collection"
 VIEW = 480  # pixels of the query's longer side on the screen
 
 
@@ -348,7 +348,9 @@ class SearchPanel(widgets.VBox):
         return {"key": str(hit.id), "alt": words(hit.path, hit.metadata), "caption": caption, "mark": mark}
 
     def _layout(self) -> list[widgets.Widget]:
-        choose = widgets.Accordion([self._gallery], titles=["Pick one of our pictures"], selected_index=0)
+        choose = widgets.Accordion(
+            [widgets.VBox([self._shelf, self._gallery])], titles=["Pick one of our pictures"], selected_index=0
+        )
         choose.add_class("memora-choose")
         query = widgets.VBox(
             [
