@@ -48,10 +48,6 @@ def vector(name: str, dim: int) -> Field:
     return Field(name, "FloatVector", element_type_params=ElementTypeParams(dim=dim))
 
 
-def text(name: str, max_length: int, **more: Any) -> Field:
-    return Field(name, "VarChar", element_type_params=ElementTypeParams(max_length=max_length), **more)
-
-
 def count(client: Memora) -> int:
     return client.collections.get_stats(collection_name="c")["data"]["rowCount"]
 
