@@ -63,7 +63,7 @@ class InvalidRequestError(MemoraError):
 class UnavailableError(MemoraError):
     """Memora could not be reached, did not answer in time, or failed."""
 
-    next_step = "Check that Memora is running and MEMORA_URL is right, then run the cell again."
+    next_step = "Check that Memora is running and MEMORA_URL is right, then try again."
 
 
 def from_status(status: int, message: str) -> MemoraError:
