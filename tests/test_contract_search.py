@@ -235,6 +235,23 @@ def test_a_grouping_field_leaves_the_best_of_each_group(space, rng, field):
     assert space.search(queries, limit=6, groupingField=field) == answers
 
 
+def test_a_group_of_more_rows_than_a_search_may_return_hides_no_other_group(make):
+    table = make(
+        **body(column("odd", "Bool"), column("g", "Int8"), column("s", "VarChar", max_length=9), by=index("L2"))
+    )
+    near = 16_384  # the most hits that a search answers; as many rows are nearer than the first of another group
+    groups = {0: (False, -1, "it's"), near: (True, 2, '"'), near + 1: (True, 3, "\\")}
+    group: tuple = ()
+    rows = []
+    for n in range(near + 2):
+        group = groups.get(n, group)
+        rows.append({"id": n, "v": [n / near, 0], "odd": group[0], "g": group[1], "s": group[2]})
+    table.insert(*rows)
+    for field, found in (("odd", [0, near]), ("g", [0, near, near + 1]), ("s", [0, near, near + 1])):
+        assert ids(table.search([0, 0], groupingField=field, limit=9)) == found
+    assert ids(table.search([0, 0], groupingField="g", limit=2, filter=f"id != {near}")) == [0, near + 1]
+
+
 # Hybrid searches -------------------------------------------------------------------------------------------------
 
 

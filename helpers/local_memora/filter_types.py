@@ -58,8 +58,13 @@ def keys_in(schema: CollectionSchema, keys: list[Any]) -> Node:
     for key in keys:
         if type(key) is not python or (kind == "int" and not -(2**63) <= key < 2**63):
             raise ApiError(400, f"{shown(key)} is no {primary.data_type}, which the key {primary.field_name!r} is")
-    literals = [Literal(1, key) for key in keys]
-    return Operation(1, "in", [Field(1, primary.field_name, primary.data_type), literals], kind)
+    return one_of(primary, keys)
+
+
+def one_of(field: FieldSchema, values: list[Any]) -> Node:
+    """Build the tree of `field in [...]` from values of the field's own type."""
+    literals: list[Any] = [Literal(1, value) for value in values]
+    return Operation(1, "in", [Field(1, field.field_name, field.data_type), literals], KINDS[field.data_type])
 
 
 def _check(node: Any, schema: CollectionSchema, depth: int) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from helpers.local_memora import bodies, filter_types, rows
 from helpers.local_memora.engines import Collection, SearchRequest
 from helpers.local_memora.errors import ApiError
-from helpers.local_memora.filters import Node
+from helpers.local_memora.filters import Node, Operation
 from helpers.local_memora.rerank import Hits, rerank
 from helpers.local_memora.schema import DEFAULT_PARTITION, IndexSpec, check_metric
 from helpers.local_memora.service import Service, known_partition, partitions_to_read
@@ -220,7 +220,8 @@ def _grouped(
     service: Service, collection: Collection, request: SearchRequest, vector: np.ndarray, grouping: str
 ) -> Hits:
     """Ask for more and more hits until there are groups enough, or no more hits."""
-    limit = request.limit
+    best: dict[Any, tuple[float, dict[str, Any]]] = {}
+    limit, where = request.limit, request.where
     while True:
         limit = min(4 * limit, bodies.MAX_HITS)
         ef = request.params.ef and max(request.params.ef, limit)
@@ -228,12 +229,16 @@ def _grouped(
             request,
             vectors=vector[None],
             limit=limit,
+            where=where,
             fields=list(dict.fromkeys([*request.fields, grouping])),
             params=request.params.model_copy(update={"ef": ef}),
         )
         (hits,) = service.engine.search(collection, wider)
-        best: dict[Any, tuple[float, dict[str, Any]]] = {}
         for hit in hits:
             best.setdefault(hit[1][grouping], hit)
-        if len(best) >= request.limit or len(hits) < limit or limit == bodies.MAX_HITS:
+        if len(best) >= request.limit or len(hits) < limit:
             return list(best.values())[: request.limit]
+        if limit == bodies.MAX_HITS:  # as many as can be asked for at once: from here on, outside the groups found
+            found = filter_types.one_of(collection.schema.by_name[grouping], list(best))
+            outside = Operation(1, "not", [found], "bool")
+            where = Operation(1, "and", [request.where, outside], "bool") if request.where else outside
