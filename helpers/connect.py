@@ -37,16 +37,16 @@ def connect() -> Memora:
     Raises
     ------
     InvalidRequestError
-        Only some of the first three are set.
+        Only some of the first three are set, or `MEMORA_ENGINE` is neither a folder nor the URL of a Milvus server.
     UnavailableError
         The Milvus server does not answer.
     """
     settings = {name: value for name in HOSTED if (value := setting(name))}
     if not settings:
-        home, engine = memora_home(), setting("MEMORA_ENGINE") or ""
-        if "://" in engine:
-            client = local_client(home, engine)
-            print(f"Memora: the local one, data on the Milvus server at {engine.rpartition('@')[2]}")
+        home, server = memora_home(), _milvus_server()
+        if server:
+            client = local_client(home, server)
+            print(f"Memora: the local one, data on the Milvus server at {server.rpartition('@')[2]}")
             return client
         print(f"Memora: the local one, data in {'' if home.parent == ROOT else '.../'}{home.name}")
         return local_client(home)
@@ -74,9 +74,20 @@ def memora_home() -> Path:
 
     A relative folder counts from the repository's root, so that it is the same place from every notebook.
     """
-    engine = setting("MEMORA_ENGINE") or ""
-    folder = "" if "://" in engine else engine
+    folder = None if _milvus_server() else setting("MEMORA_ENGINE")
     return ROOT / Path(folder or setting("MEMORA_HOME") or ".memora").expanduser()
+
+
+def _milvus_server() -> str | None:
+    """Return the URL that `MEMORA_ENGINE` is, if it is one."""
+    if not (engine := setting("MEMORA_ENGINE")):
+        return None
+    from helpers.local_memora.app import ApiError, is_url  # half a second to import
+
+    try:
+        return engine if is_url(engine) else None
+    except ApiError as error:
+        raise InvalidRequestError(f"MEMORA_ENGINE={error.message}.") from None
 
 
 def local_client(home: Path, engine: str | None = None) -> Memora:

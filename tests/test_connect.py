@@ -150,6 +150,27 @@ def test_the_data_are_in_the_same_place_whatever_folder_a_notebook_starts_in(tmp
     assert said == f"{ROOT / '.memora'}\n"
 
 
+@pytest.mark.parametrize(
+    "engine", ["localhost:19530", "127.0.0.1:19530", "ftp://me:secret@host:1", "HTTP://host:19530"]
+)
+def test_an_engine_that_is_neither_folder_nor_milvus_url_is_told_and_no_folder_is_made(
+    capsys, monkeypatch, root, engine
+):
+    monkeypatch.setenv("MEMORA_ENGINE", engine)
+    with pytest.raises(InvalidRequestError, match="is no URL of a Milvus server: it starts with http://") as refused:
+        connect()
+    assert "MEMORA_ENGINE" in str(refused.value)
+    assert "secret" not in str(refused.value)
+    assert capsys.readouterr().out == ""
+    assert list(root.iterdir()) == []
+
+
+def test_a_folder_may_be_called_almost_anything(monkeypatch, root):
+    for folder in ("da:ta", "a b/19530", "localhost"):
+        monkeypatch.setenv("MEMORA_ENGINE", folder)
+        assert memora_home() == root / folder
+
+
 def test_what_one_client_stores_the_next_one_finds(root):
     with connect() as first:
         first.collections.create(collection=Collection("c", 2))

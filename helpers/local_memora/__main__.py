@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from pydantic import TypeAdapter, ValidationError
 
 from helpers.local_memora import create_app
+from helpers.local_memora.app import is_url
 from helpers.local_memora.bodies import ProjectId
 from helpers.local_memora.errors import ApiError, without_password
 from helpers.local_memora.serve import DRAIN_SECONDS, HOST, Server, bind
@@ -169,13 +170,11 @@ def engine(given: str | None) -> str | Path:
     if given == "":
         raise CannotServeError("--engine is empty: name a folder, or leave it out")
     chosen = given or _environment("MEMORA_ENGINE") or _environment("MEMORA_HOME") or ".memora"
-    if re.match(r"(https?|tcp)://", chosen):
-        return chosen
-    if "://" in chosen:
-        message = (
-            f"{without_password(chosen)!r} is no URL of a Milvus server: it starts with http://, https:// or tcp://"
-        )
-        raise CannotServeError(message)
+    try:
+        if is_url(chosen):
+            return chosen
+    except ApiError as error:
+        raise CannotServeError(error.message) from None
     return Path.cwd() / _expanded(given) if given else _from_root(chosen)
 
 

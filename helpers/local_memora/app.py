@@ -2,6 +2,7 @@
 
 import hmac
 import logging
+import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from helpers.local_memora import bodies, openapi, schema, structure, vectors
 from helpers.local_memora.engines import Engine
-from helpers.local_memora.errors import ApiError, unwritable
+from helpers.local_memora.errors import ApiError, unwritable, without_password
 from helpers.local_memora.service import Service
 
 MAX_BODY = 64 * 1024 * 1024  # bytes: about 8,000 rows of 384 numbers
@@ -138,8 +139,25 @@ def create_app(
     return app
 
 
+def is_url(engine: str | Path) -> bool:
+    """Return whether an engine is a Milvus server, named by its URL; else it is a folder.
+
+    Raises
+    ------
+    ApiError
+        400 where it is neither: a URL of something else, or a server's address without `http://`.
+    """
+    name = str(engine)
+    if re.match(r"(https?|tcp)://", name):
+        return True
+    if re.match(r"\w+://|[\w.-]{2,}:\d+$", name):
+        shown = without_password(name)
+        raise ApiError(400, f"{shown!r} is no URL of a Milvus server: it starts with http://, https:// or tcp://")
+    return False
+
+
 def _engine(engine: str | Path, token: str | None) -> Engine:
-    if str(engine).startswith(("http://", "https://", "tcp://")):
+    if is_url(engine):
         try:
             from helpers.local_memora.engines.milvus import MilvusEngine  # an optional extra, imported when asked for
         except ImportError as error:
