@@ -45,9 +45,8 @@ def grown(vectors: np.ndarray, count: int, seed: int = 0) -> tuple[np.ndarray, n
     Each starts at a random vector (its parent), goes a random part of the way, half of it at most, towards one of the
     parent's ten nearest (as in SMOTE: Chawla et al., JAIR 16, 2002, https://doi.org/10.1613/jair.953), and then takes a
     normally distributed step with the covariance of the differences between vectors and their nearest neighbors,
-    times 1/2: two that start at the same place differ as much as a picture and the one most like it. On 100,000 of them
-    made from EfficientNet-Lite0's vectors, an index has about the curve of recall that it has on real pictures; nothing
-    about the quality of an embedding can be learned from them.
+    times 1/2: two that start at the same place differ as much as a picture and the one most like it. They are for
+    measuring indexes; nothing about the quality of an embedding can be learned from them.
 
     Parameters
     ----------
