@@ -315,6 +315,7 @@ def test_dynamic_fields_are_stored_and_answered_where_the_collection_allows_them
     assert table.query(outputFields=["color"]) == [{"id": 1, "color": "red"}, {"id": 2, "color": 5}, {"id": 3}]
     assert table.query(outputFields=["color", "nosuch"])[2] == {"id": 3}
     assert table.query(outputFields=[]) == [{"id": 1}, {"id": 2}, {"id": 3}]
+    assert table.query(outputFields=["$meta"]) == [{k: v for k, v in row.items() if k != "v"} for row in rows]
     assert table.search([1, 0], limit=2, outputFields=["n", "v"]) == [
         {"distance": 1.0, "id": 1, "n": 2**53 + 1, "v": [1.0, 0.0]},
         {"distance": 0.0, "id": 2, "v": [0.0, 1.0]},

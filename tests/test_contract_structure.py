@@ -22,10 +22,10 @@ def test_every_option_of_the_quick_set_up_holds(make):
 
 
 def test_a_schema_wins_over_the_quick_set_ups_names_and_without_an_index_it_is_compared_by_cosine(make):
-    ignored = {"idType": "VarChar", "autoID": True, "primaryFieldName": "x", "vectorFieldName": "y", "metricType": "L2"}
+    ignored = {"idType": "VarChar", "autoID": True, "primaryFieldName": "x", "vectorFieldName": "y"}
     array = column("n", "Array", element="Int8", max_capacity=4)
     fields = [column("k", "Int64", primary=True), column("v", "FloatVector", dim=2), array]
-    table = make(schema={"fields": fields}, dimension=9, **ignored)
+    table = make(schema={"fields": fields}, dimension=2, **ignored)
     about = table.ok("collections/describe")
     assert [field["name"] for field in about["fields"]] == ["k", "v", "n"]
     assert about["fields"][2]["elementDataType"] == "Int8"

@@ -83,6 +83,24 @@ class Create(OnCollection):
             raise ValueError("give a schema, or a dimension for the quick set-up")
         return self
 
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> "Create":
+        """Refuse what is said twice, differently: one of the two would be ignored without a word."""
+        if self.schema_ and self.dimension not in (None, *(field.dim for field in self.schema_.vectors)):
+            raise ValueError(f"dimension is {self.dimension}, but no vector field of the schema has this dim")
+        metrics = {index.metric_type for index in self.index_params} or {"COSINE"}
+        explicit = "metric_type" in self.model_fields_set and (self.schema_ or self.index_params)
+        if explicit and self.metric_type not in metrics:
+            raise ValueError(f"metricType is {self.metric_type}, but no index in indexParams has it: say it there")
+        schema, dynamic = self.schema_, self.params.enable_dynamic_field
+        if (
+            schema
+            and "enable_dynamic_field" in schema.model_fields_set
+            and dynamic not in (None, schema.enable_dynamic_field)
+        ):
+            raise ValueError("enableDynamicField is true in one place and false in the other: schema, params")
+        return self
+
     def resolved(self) -> tuple[CollectionSchema, list[IndexSpec]]:
         """Return schema and indexes, those of the quick set-up where only a dimension is given."""
         try:

@@ -157,7 +157,7 @@ class Shape:
     schema : CollectionSchema
         The collection's schema.
     asked : list of str or None
-        outputFields: names, or `*` for every field, dynamic ones included.
+        outputFields: names, `*` for every field, dynamic ones included, or `$meta` for every dynamic one.
     default : list of str
         What stands for `asked` where nothing was asked for.
 
@@ -169,10 +169,10 @@ class Shape:
 
     def __init__(self, schema: CollectionSchema, asked: list[str] | None, default: list[str]) -> None:
         asked = default if asked is None else asked
-        self._every = "*" in asked
         names = list(dict.fromkeys(name for a in asked for name in (schema.by_name if a == "*" else [a])))
         self._declared = [name for name in names if name in schema.by_name]
         self._dynamic = [name for name in names if name not in schema.by_name]
+        self._every = "*" in asked or DYNAMIC in asked
         if self._dynamic and not schema.enable_dynamic_field:
             there = ", ".join(schema.by_name)
             raise ApiError(400, f"no field {self._dynamic[0]!r} in this collection; it has: {there}")
