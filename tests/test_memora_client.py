@@ -476,6 +476,66 @@ def test_a_single_number_that_is_nan_is_refused_before_anything_is_sent():
     assert not sent
 
 
+def test_nan_within_a_json_field_is_refused_for_it_would_come_back_as_null():
+    client, sent = watched(ok({}))
+    nan = float("nan")
+    for info in ({"score": nan}, {"scores": [0.5, nan]}, {"a": {"b": [{"c": 1}, {"c": np.float32(nan)}]}}):
+        for value in (info, [info], [[1.0], [info]]):
+            with pytest.raises(InvalidRequestError, match="field 'info' holds NaN or infinity"):
+                client.vectors.insert(collection_name="c", data={"info": value})
+    assert not sent
+
+
+INDEX = Index("L2", "v", "i", IndexConfig("FLAT"))
+NO_MODELS = {
+    r"collection takes Collection\(...\), and this is a dict": lambda c: c.collections.create(
+        collection={"dimension": 3}
+    ),
+    r"collection takes Collection\(...\), and this is a str": lambda c: c.collections.create(collection="c"),
+    r"schema takes Schema\(...\), and this is a list": lambda c: c.collections.create(
+        collection=Collection("c", schema=[1])
+    ),
+    r"fields\[0\] takes Field\(...\), and this is a dict": lambda c: c.collections.create(
+        collection=Collection("c", schema=Schema([{"fieldName": "id"}]))
+    ),
+    r"fields takes a list, and this is no list but Field: write fields=\[Field\(": lambda c: c.collections.create(
+        collection=Collection("c", schema=Schema(Field("id", "Int64")))
+    ),
+    r"element_type_params takes ElementTypeParams\(...\), and this is a dict": lambda c: c.collections.create(
+        collection=Collection("c", schema=Schema([Field("v", "FloatVector", element_type_params={"dim": 3})]))
+    ),
+    "indexes takes a list, and this is no list but Index": lambda c: c.collections.create(
+        collection=Collection("c", 3, indexes=INDEX)
+    ),
+    r"index_params takes a list, and this is no list but Index: write index_params=\[Index\(": lambda c: (
+        c.indexes.create(collection_name="c", index_params=INDEX)
+    ),
+    r"index_params\[1\] takes Index\(...\), and this is a dict": lambda c: c.indexes.create(
+        collection_name="c", index_params=[INDEX, {"metricType": "L2"}]
+    ),
+    r"params takes IndexConfig\(...\), and this is a dict": lambda c: c.indexes.create(
+        collection_name="c", index_params=[Index("L2", "v", "i", {"index_type": "FLAT"})]
+    ),
+}
+
+
+@pytest.mark.parametrize("sentence", NO_MODELS)
+def test_what_is_no_model_is_told_with_the_models_name_before_anything_is_sent(sentence):
+    client, sent = watched(ok([]))
+    with pytest.raises(InvalidRequestError, match=sentence):
+        NO_MODELS[sentence](client)
+    assert not sent
+
+
+@pytest.mark.parametrize("names", ["python", "wire"])
+def test_a_collections_params_may_have_pythons_names_or_the_wires(names):
+    client, sent = watched(ok({}))
+    wire = {"max_length": 9, "enableDynamicField": True, "shardsNum": 2, "partitionsNum": 4, "ttlSeconds": 60}
+    python = {"max_length": 9, "enable_dynamic_field": True, "shards_num": 2, "partitions_num": 4, "ttl_seconds": 60}
+    client.collections.create(collection=Collection("c", 3, params=python if names == "python" else wire))
+    assert body(sent[0])["params"] == wire
+
+
 def test_what_has_no_json_form_is_refused_in_words_before_anything_is_sent():
     client, sent = watched(ok({}))
     with pytest.raises(InvalidRequestError, match=r"can't be sent as JSON.*object"):

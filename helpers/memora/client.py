@@ -7,7 +7,7 @@ import httpx
 
 from helpers.memora.errors import InvalidRequestError
 from helpers.memora.http import Http
-from helpers.memora.models import Collection, Index
+from helpers.memora.models import Collection, Index, wire, wires
 from helpers.memora.resource import Answer, Resource, names
 from helpers.memora.vectors import Vectors
 
@@ -73,7 +73,7 @@ class Collections(Resource):
 
     def create(self, *, collection: Collection) -> Answer:
         """Create a collection. Raises AlreadyExistsError where the name is taken."""
-        return self._write("collections/create", **collection.to_wire())
+        return self._write("collections/create", **wire("collection", collection, Collection))
 
     def list(self) -> Answer:
         """Return `{"data": [name, ...]}`."""
@@ -137,13 +137,13 @@ class Partitions(Resource):
 
     def load(self, *, collection_name: str, partition_names: Sequence[str]) -> Answer:
         """Make these partitions ready to search."""
-        wire = names("partition_names", partition_names)
-        return self._read("partitions/load", collectionName=collection_name, partitionNames=wire)
+        listed = names("partition_names", partition_names)
+        return self._read("partitions/load", collectionName=collection_name, partitionNames=listed)
 
     def release(self, *, collection_name: str, partition_names: Sequence[str]) -> Answer:
         """Free the memory these partitions take; their rows stay."""
-        wire = names("partition_names", partition_names)
-        return self._read("partitions/release", collectionName=collection_name, partitionNames=wire)
+        listed = names("partition_names", partition_names)
+        return self._read("partitions/release", collectionName=collection_name, partitionNames=listed)
 
 
 class Indexes(Resource):
@@ -151,8 +151,8 @@ class Indexes(Resource):
 
     def create(self, *, collection_name: str, index_params: Sequence[Index]) -> Answer:
         """Define indexes; they are built as soon as there are rows enough."""
-        wire = [index.to_wire() for index in index_params]
-        return self._write("indexes/create", collectionName=collection_name, indexParams=wire)
+        listed = wires("index_params", index_params, Index)
+        return self._write("indexes/create", collectionName=collection_name, indexParams=listed)
 
     def list(self, *, collection_name: str) -> Answer:
         """Return `{"data": [index name, ...]}`."""

@@ -163,7 +163,7 @@ def refuse_non_finite(vector: Any, where: str) -> None:
     Parameters
     ----------
     vector : array_like
-        Any value of a row; only sequences of floats, arrays and tensors are looked at.
+        Any value of a row: a number, a sequence of floats, an array, a tensor, or a dict with such in it.
     where : str
         What to call it in the message.
 
@@ -172,6 +172,10 @@ def refuse_non_finite(vector: Any, where: str) -> None:
     InvalidRequestError
         A number is not finite.
     """
+    if isinstance(vector, dict) or (isinstance(vector, list | tuple) and vector and isinstance(vector[0], dict | list)):
+        for part in vector.values() if isinstance(vector, dict) else vector:
+            refuse_non_finite(part, where)
+        return
     if hasattr(vector, "detach"):
         vector = _from_torch(vector)
     if isinstance(vector, np.ndarray) and vector.dtype.kind == "f":

@@ -3,6 +3,7 @@
 Each model turns itself into the JSON that goes over the wire with `to_wire()`; None is left out.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,24 @@ from helpers.memora.errors import InvalidRequestError
 def without_none(body: dict[str, Any]) -> dict[str, Any]:
     """Leave out what was not given, so that the server's defaults hold."""
     return {key: value for key, value in body.items() if value is not None}
+
+
+def wire(argument: str, given: Any, model: type) -> dict[str, Any]:
+    """Return the JSON form of a part of a request. Raises InvalidRequestError where it is no such model."""
+    if not isinstance(given, model):
+        kind, name = type(given).__name__, model.__name__
+        raise InvalidRequestError(f"{argument} takes {name}(...), and this is a {kind}.")
+    return given.to_wire()
+
+
+def wires(argument: str, given: Any, model: type) -> list[dict[str, Any]]:
+    """Return the JSON forms of a list of parts."""
+    if not isinstance(given, Iterable) or isinstance(given, str | dict):
+        kind, name = type(given).__name__, model.__name__
+        raise InvalidRequestError(
+            f"{argument} takes a list, and this is no list but {kind}: write {argument}=[{name}(...), ...]."
+        )
+    return [wire(f"{argument}[{number}]", one, model) for number, one in enumerate(given)]
 
 
 @dataclass
@@ -74,7 +93,7 @@ class Field:
                 "isPrimary": self.is_primary or None,
                 "elementDataType": self.element_data_type,
                 "isPartitionKey": self.is_partition_key,
-                "elementTypeParams": params.to_wire() if params else None,
+                "elementTypeParams": wire("element_type_params", params, ElementTypeParams) if params else None,
             }
         )
 
@@ -103,7 +122,7 @@ class Schema:
             {
                 "autoID": self.auto_id,
                 "enableDynamicField": self.enable_dynamic_field,
-                "fields": [field.to_wire() for field in self.fields],
+                "fields": wires("fields", self.fields, Field),
             }
         )
 
@@ -166,8 +185,16 @@ class Index:
             "metricType": self.metric_type,
             "fieldName": self.field_name,
             "indexName": self.index_name,
-            "params": self.params.to_wire(),
+            "params": wire("params", self.params, IndexConfig),
         }
+
+
+CAMEL = {  # Collection.params: Python's names, and the wire's, which are taken too
+    "enable_dynamic_field": "enableDynamicField",
+    "shards_num": "shardsNum",
+    "partitions_num": "partitionsNum",
+    "ttl_seconds": "ttlSeconds",
+}
 
 
 @dataclass
@@ -187,7 +214,7 @@ class Collection:
     metric_type, id_type, auto_id, primary_field_name, vector_field_name : optional
         Quick set-up only: COSINE by default, Int64 or VarChar, and the two fields' names.
     params : dict, optional
-        `max_length`, `enableDynamicField`, `shardsNum`, `partitionsNum`, `ttlSeconds`, named as on the wire.
+        `max_length`, `enable_dynamic_field`, `shards_num`, `partitions_num`, `ttl_seconds`.
     """
 
     collection_name: str
@@ -212,9 +239,9 @@ class Collection:
                 "autoID": self.auto_id,
                 "primaryFieldName": self.primary_field_name,
                 "vectorFieldName": self.vector_field_name,
-                "schema": self.schema.to_wire() if self.schema else None,
-                "indexParams": [index.to_wire() for index in self.indexes] if self.indexes else None,
-                "params": self.params,
+                "schema": wire("schema", self.schema, Schema) if self.schema else None,
+                "indexParams": wires("indexes", self.indexes, Index) if self.indexes else None,
+                "params": {CAMEL.get(key, key): value for key, value in (self.params or {}).items()} or None,
             }
         )
 
