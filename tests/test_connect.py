@@ -5,12 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 import helpers.connect
-from helpers.connect import HOSTED, ROOT, connect, memora_home, playground, setting
-from helpers.memora import InvalidRequestError, NotFoundError
+from helpers.connect import HOSTED, LOCAL_KEY, LOCAL_PROJECT, ROOT, connect, memora_home, playground, setting
+from helpers.local_memora import __main__ as command
+from helpers.memora import InvalidRequestError, Memora, NotFoundError, UnavailableError
 from helpers.memora.models import Collection
+from tests.clean_state import SETTINGS
+from tests.milvus_server import milvus_server, why_not
 
 KEY = "sk-3f9a-a-secret-that-must-not-show"
 ALL_THREE = {"MEMORA_API_KEY": KEY, "MEMORA_PROJECT_ID": "museum", "MEMORA_URL": "https://memora.test/v1"}
@@ -19,7 +23,7 @@ ALL_THREE = {"MEMORA_API_KEY": KEY, "MEMORA_PROJECT_ID": "museum", "MEMORA_URL":
 @pytest.fixture(autouse=True)
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a repository root of our own, with no variable set, so that neither yours nor your `.env` is read."""
-    for name in (*HOSTED, "MEMORA_HOME"):
+    for name in (*SETTINGS, "MEMORA_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(helpers.connect, "ROOT", tmp_path)
     return tmp_path
@@ -163,6 +167,43 @@ def test_an_engine_that_is_neither_folder_nor_milvus_url_is_told_and_no_folder_i
     assert "secret" not in str(refused.value)
     assert capsys.readouterr().out == ""
     assert list(root.iterdir()) == []
+
+
+def test_a_milvus_server_that_wants_a_token_gets_it_from_the_settings_and_is_told_apart_from_a_dead_one(
+    capsys, monkeypatch, root
+):
+    if reason := why_not():
+        pytest.skip(reason)
+    with milvus_server(root / "milvus", guarded=True) as url:
+        for token in ("", "root:not-this-secret", "neither-this-secret"):
+            write_env(root, {"MEMORA_ENGINE": url, "MEMORA_ENGINE_TOKEN": token})
+            with pytest.raises(
+                UnavailableError, match="does not answer, or not to this MEMORA_ENGINE_TOKEN"
+            ) as refused:
+                connect()
+            assert "secret" not in str(refused.value)
+        write_env(root, {"MEMORA_ENGINE": url, "MEMORA_ENGINE_TOKEN": "root:Milvus"})
+        client = connect()
+        assert capsys.readouterr().out == f"Memora: the local one, data on the Milvus server at {url}\n"
+        client.collections.create(collection=Collection("guarded", 2))
+        monkeypatch.setattr(command, "ROOT", root)  # make serve reads the same settings
+        served = command.build(command.engine(None), LOCAL_KEY, [LOCAL_PROJECT])
+        over = Memora(LOCAL_KEY, LOCAL_PROJECT, "http://served.invalid", transport=httpx.WSGITransport(app=served))
+        assert over.collections.list() == {"data": ["guarded"]}
+    with pytest.raises(UnavailableError, match="does not answer"):
+        connect()
+
+
+def test_make_serve_keeps_the_data_where_the_notebooks_settings_say(monkeypatch, root):
+    monkeypatch.setattr(command, "ROOT", root)
+    write_env(root, {"MEMORA_ENGINE": "from/dot-env", "MEMORA_API_KEY": "of-hosted-memora"})
+    assert command.engine(None) == memora_home() == root / "from/dot-env"
+    assert command.key(None) != "of-hosted-memora"
+    write_env(root, {"MEMORA_HOME": "home", "MEMORA_ENGINE": "http://localhost:19530"})
+    assert command.engine(None) == "http://localhost:19530"
+    assert memora_home() == root / "home"
+    monkeypatch.setenv("MEMORA_ENGINE", "")  # set but empty: not set, whatever .env says
+    assert command.engine(None) == memora_home() == root / "home"
 
 
 def test_a_folder_may_be_called_almost_anything(monkeypatch, root):

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from dotenv import dotenv_values
 from pydantic import TypeAdapter, ValidationError
 
 from helpers.local_memora import create_app
@@ -102,7 +103,7 @@ def build(engine: str | Path, key: str, projects: list[str]) -> Any:
     """Return the application on a folder or, as a string, on the URL of a Milvus server."""
     more: dict[str, Any] = {}
     if isinstance(engine, str):  # writers still take turns, in the folder where a notebook's own Memora has its locks
-        more = {"token": _environment("MEMORA_ENGINE_TOKEN"), "home": _from_root(_environment("MEMORA_HOME"))}
+        more = {"token": _setting("MEMORA_ENGINE_TOKEN"), "home": _from_root(_setting("MEMORA_HOME"))}
     try:
         return create_app(engine, api_key=key, projects=projects, **more)
     except ApiError as error:
@@ -164,12 +165,12 @@ def projects(given: list[str] | None) -> list[str]:
 def engine(given: str | None) -> str | Path:
     """Return where the data lie: a URL as a string, else a folder.
 
-    An option counts from the working folder, like any command's; the environment's from the repository's root, so that
-    it is the place that a notebook with the same setting uses.
+    An option counts from the working folder, like any command's; a setting, from the environment or `.env`, from the
+    repository's root, so that it is the place that a notebook with the same setting uses.
     """
     if given == "":
         raise CannotServeError("--engine is empty: name a folder, or leave it out")
-    chosen = given or _environment("MEMORA_ENGINE") or _environment("MEMORA_HOME") or ".memora"
+    chosen = given or _setting("MEMORA_ENGINE") or _setting("MEMORA_HOME") or ".memora"
     try:
         if is_url(chosen):
             return chosen
@@ -191,6 +192,11 @@ def _expanded(folder: str) -> Path:
 
 def _environment(name: str) -> str | None:
     return os.environ.get(name) or None
+
+
+def _setting(name: str) -> str | None:
+    """Return what is about the data, as `connect()` reads it. Not the key: one in .env may be that of hosted Memora."""
+    return (os.environ[name] if name in os.environ else dotenv_values(ROOT / ".env").get(name)) or None
 
 
 if __name__ == "__main__":

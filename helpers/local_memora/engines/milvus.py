@@ -109,7 +109,9 @@ class MilvusEngine:
                 ) from None
             if "connect" in reason.lower() or "unavailable" in reason.lower() or "deadline" in reason.lower():
                 where = without_password(self._url)
-                raise ApiError(503, f"the Milvus server at {where} does not answer: is it running?") from None
+                raise ApiError(  # pymilvus says the same of both
+                    503, f"the Milvus server at {where} does not answer, or not to this MEMORA_ENGINE_TOKEN"
+                ) from None
             raise
 
     # structure
