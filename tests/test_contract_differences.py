@@ -282,9 +282,26 @@ def test_rows_under_a_partition_key_are_found_by_it_also_after_it_changed(make, 
     table.refused(409, "vectors/insert", data={"id": 3, "v": [1, 0], "c": "z"})
     assert table.ok("vectors/delete", filter='c == "b5"') == "1 rows deleted"
     assert table.rows() == 11
-    assert "makes the partitions" in table.refused(400, "partitions/create", partitionName="mine")
-    row = {"id": 99, "v": [1, 0], "c": "z"}
-    assert "don't name one" in table.refused(400, "vectors/insert", data=row, partitionName="_default_0")
+    row, mine = {"id": 99, "v": [1, 0], "c": "z"}, {"partitionName": "_default_0"}
+    near = {"data": [1, 0], "annsField": "v"}
+    several = {"partitionNames": ["_default_0"]}
+    for verb, sent in (
+        ("partitions/create", {"partitionName": "mine"}),
+        *((f"partitions/{verb}", mine) for verb in ("drop", "get_stats")),
+        *((f"partitions/{verb}", several) for verb in ("load", "release")),
+        *((f"vectors/{verb}", {"data": row, **mine}) for verb in ("insert", "upsert")),
+        ("vectors/search", {**near, **several}),
+        ("vectors/hybrid_search", {"search": [near], "rerank": {"strategy": "rrf"}, **several}),
+        ("vectors/query", {"filter": ALL, **several}),
+        ("vectors/get", {"id": 1, **several}),
+        ("vectors/delete", {"filter": ALL, **mine}),
+    ):
+        assert "makes the partitions of" in table.refused(400, verb, **sent)
+    assert table.ok("partitions/has", **mine) == {"has": True}
+    table.ok("collections/release")
+    assert table.ok("collections/get_load_state") == {"loadState": "LoadStateNotLoad", "loadProgress": 0}
+    table.ok("collections/load")
+    assert table.rows() == 11
 
 
 def test_each_of_two_vector_fields_is_searched_by_its_own_index(make, api):

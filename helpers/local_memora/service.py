@@ -117,8 +117,18 @@ def narrowed(collection: Collection, partitions: list[str]) -> list[str] | None:
 
 
 def known_partition(collection: Collection, name: str) -> str:
-    """Return the name, or refuse with 404 where the collection has no such partition."""
+    """Return the name, or refuse with 404 where the collection has no such partition, with 400 where none is named."""
+    without_partition_key(collection)
     if name not in collection.partitions:
         there = ", ".join(collection.partitions[:20])
         raise ApiError(404, f"no partition {name!r} in {collection.name!r}; there is: {there}")
     return name
+
+
+def without_partition_key(collection: Collection) -> Collection:
+    """Return the collection, or refuse with 400 where partitions are the engine's affair."""
+    if key := collection.schema.partition_key:
+        raise ApiError(
+            400, f"the partition key {key.field_name!r} makes the partitions of {collection.name!r}: don't name one"
+        )
+    return collection

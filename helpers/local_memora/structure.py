@@ -13,7 +13,7 @@ from helpers.local_memora.schema import (
     IndexSpec,
     check_metric,
 )
-from helpers.local_memora.service import Service, known_partition, narrowed
+from helpers.local_memora.service import Service, known_partition, narrowed, without_partition_key
 
 # collections
 
@@ -120,7 +120,7 @@ def _refuse_taken(service: Service, project: str, name: str) -> None:
 
 def create_partition(service: Service, body: bodies.OnPartition) -> str:
     with service.turn(body):
-        collection = _without_partition_key(service.find(body))
+        collection = without_partition_key(service.find(body))
         if body.partition_name in collection.partitions:
             raise ApiError(409, f"the partition {body.partition_name!r} exists already in {collection.name!r}")
         if len(collection.partitions) >= MAX_PARTITIONS:
@@ -131,7 +131,7 @@ def create_partition(service: Service, body: bodies.OnPartition) -> str:
 
 def drop_partition(service: Service, body: bodies.OnPartition) -> str:
     with service.turn(body):
-        collection = _without_partition_key(service.find(body))
+        collection = service.find(body)
         if body.partition_name == DEFAULT_PARTITION:
             raise ApiError(400, f"the partition {DEFAULT_PARTITION!r} can't be dropped; delete its rows instead")
         service.engine.drop_partition(collection, known_partition(collection, body.partition_name))
@@ -166,12 +166,6 @@ def partition_stats(service: Service, body: bodies.OnPartition) -> dict[str, int
         return {"rowCount": service.engine.count(collection, None, where)}
 
     return service.read(body, stats, released=True)
-
-
-def _without_partition_key(collection: Collection) -> Collection:
-    if key := collection.schema.partition_key:
-        raise ApiError(400, f"the partition key {key.field_name!r} makes the partitions of {collection.name!r}")
-    return collection
 
 
 # indexes

@@ -40,7 +40,7 @@ def _store(service: Service, body: bodies.Store, *, replace: bool) -> list[Any]:
         collection = service.find_writable(body)
         if collection.schema != schema:
             raise ApiError(409, f"the collection {body.collection_name!r} was replaced meanwhile; try again")
-        partition = known_partition(collection, _partition(collection, body.partition_name))
+        partition = known_partition(collection, body.partition_name) if body.partition_name else DEFAULT_PARTITION
         _refuse_zero_vectors(collection, columns)
         keys = columns.get(primary, [])
         if len(set(keys)) < len(keys):
@@ -51,14 +51,6 @@ def _store(service: Service, body: bodies.Store, *, replace: bool) -> list[Any]:
             return keys
         _refuse_known_keys(service, collection, keys)
         return service.engine.insert(collection, columns, partition)
-
-
-def _partition(collection: Collection, asked: str | None) -> str:
-    if collection.schema.partition_key is None:
-        return asked or DEFAULT_PARTITION
-    if asked:
-        raise ApiError(400, f"{collection.name!r} has a partition key, which chooses the partition: don't name one")
-    return collection.partitions[0]
 
 
 def _refuse_known_keys(service: Service, collection: Collection, keys: list[Any]) -> None:

@@ -216,7 +216,7 @@ class MilvusEngine:
             for field in collection.schema.vectors:  # also for what an interrupted creation left without
                 if not client.list_indexes(collection.name, field.field_name):
                     self._make_index(collection, _exact(field))
-            if collection.schema.partition_key or set(partitions) >= set(collection.partitions):
+            if set(partitions) >= set(collection.partitions):
                 client.load_collection(collection.name)
             else:
                 client.load_partitions(collection.name, partitions)
