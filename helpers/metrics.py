@@ -120,7 +120,9 @@ def index_recall(found: Sequence[Iterable[Hashable]], exact: Sequence[Iterable[H
     numpy.ndarray, shape (queries,), float64
         Between 0 and 1.
     """
-    pairs = [(set(ids), set(truth)) for ids, truth in zip(found, exact, strict=True)]
+    pairs = [(set(ids), set(truth)) for ids, truth in zip(found, exact, strict=False)]
+    if len(found) != len(exact) or not all(truth for _, truth in pairs):
+        raise ValueError(f"{len(found)} answers, {len(exact)} exact ones: one each is needed, with an id at least.")
     return np.array([len(ids & truth) / len(truth) for ids, truth in pairs])
 
 
