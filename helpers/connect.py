@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import secrets
 import shutil
 import sqlite3
 import subprocess
@@ -43,10 +44,10 @@ def connect() -> Memora:
     """
     settings = {name: value for name in HOSTED if (value := setting(name))}
     if not settings:
-        home, server = memora_home(), _milvus_server()
+        home, server = memora_home(), milvus_url()
         if server:
             client = local_client(home, server)
-            print(f"Memora: the local one, data on the Milvus server at {server.rpartition('@')[2]}")
+            print(f"Memora: the local one, data on the Milvus server at {_host(server)}")
             return client
         print(f"Memora: the local one, data in {'' if home.parent == ROOT else '.../'}{home.name}")
         return local_client(home)
@@ -74,11 +75,11 @@ def memora_home() -> Path:
 
     A relative folder counts from the repository's root, so that it is the same place from every notebook.
     """
-    folder = None if _milvus_server() else setting("MEMORA_ENGINE")
+    folder = None if milvus_url() else setting("MEMORA_ENGINE")
     return ROOT / Path(folder or setting("MEMORA_HOME") or ".memora").expanduser()
 
 
-def _milvus_server() -> str | None:
+def milvus_url() -> str | None:
     """Return the URL that `MEMORA_ENGINE` is, if it is one."""
     if not (engine := setting("MEMORA_ENGINE")):
         return None
@@ -90,7 +91,12 @@ def _milvus_server() -> str | None:
         raise InvalidRequestError(f"MEMORA_ENGINE={error.message}.") from None
 
 
-def local_client(home: Path, engine: str | None = None) -> Memora:
+def _host(url: str) -> str:
+    """Return a URL without a password that may stand in it."""
+    return url.rpartition("@")[2]
+
+
+def local_client(home: Path, engine: str | None = None, *, project: str = LOCAL_PROJECT) -> Memora:
     """Return a client of a local Memora inside this process: no port, no background process.
 
     Parameters
@@ -100,6 +106,8 @@ def local_client(home: Path, engine: str | None = None) -> Memora:
     engine : str, optional
         The URL of a Milvus server that stores and searches, with `MEMORA_ENGINE_TOKEN` where it wants a token; by
         default the data lies in `home`.
+    project : str
+        Its only project; on Milvus that is a database.
 
     Raises
     ------
@@ -112,7 +120,7 @@ def local_client(home: Path, engine: str | None = None) -> Memora:
 
     try:
         token = setting("MEMORA_ENGINE_TOKEN")
-        app = create_app(engine or home, LOCAL_KEY, (LOCAL_PROJECT,), token=token, home=home)
+        app = create_app(engine or home, LOCAL_KEY, (project,), token=token, home=home)
     except ApiError as error:
         raise UnavailableError(error.message, error.status) from None
     except (OSError, sqlite3.Error) as error:
@@ -121,28 +129,50 @@ def local_client(home: Path, engine: str | None = None) -> Memora:
             f"The local Memora's folder {home} can't be opened ({reason}): set MEMORA_HOME to another."
         ) from None
     transport = httpx.WSGITransport(app=app)
-    return Memora(api_key=LOCAL_KEY, project_id=LOCAL_PROJECT, base_url=LOCAL_URL, transport=transport)
+    return Memora(api_key=LOCAL_KEY, project_id=project, base_url=LOCAL_URL, transport=transport)
 
 
-def playground(*, served: bool = False) -> Memora:
+def playground(*, served: bool = False, engine: str | None = None, home: Path | None = None) -> Memora:
     """Return a client of a new, empty Memora in a temporary folder: the place to try and to drop things.
 
     Parameters
     ----------
     served : bool
         Whether it runs as a process of its own and is reached over HTTP, as with `make serve`; else in this process.
+    engine : str, optional
+        The URL of a Milvus server, such as `milvus_url()` gives: the playground is a database of its own there,
+        `memora_playground_...`, which is dropped when this kernel stops (not when it is killed).
+    home : Path, optional
+        An empty folder to use and to leave to its owner, such as a `tempfile.TemporaryDirectory`'s.
 
     Raises
     ------
     UnavailableError
-        The process did not start.
+        The process did not start, or the Milvus server does not answer.
     """
-    home = Path(tempfile.mkdtemp(prefix="memora-playground-"))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
-    client = _serve(home) if served else local_client(home)
-    how = ", in a process of its own" if served else ""
+    if home is None:
+        home = Path(tempfile.mkdtemp(prefix="memora-playground-"))
+        atexit.register(shutil.rmtree, home, ignore_errors=True)
+    if engine:
+        client = local_client(home, engine, project=f"memora_playground_{secrets.token_hex(8)}")
+        atexit.register(_drop_database, engine, client.project_id)
+    else:
+        client = _serve(home) if served else local_client(home)
+    how = ", in a process of its own" if served else f", on the Milvus server at {_host(engine)}" if engine else ""
     print(f"Memora: a playground{how}, empty, gone when this kernel stops; your real collections are not in it")
     return client
+
+
+def _drop_database(engine: str, project: str) -> None:
+    from pymilvus import MilvusClient
+
+    token = setting("MEMORA_ENGINE_TOKEN") or ""
+    server = MilvusClient(engine, token=token)
+    if project in server.list_databases():  # it is made with the project's first collection
+        inside = MilvusClient(engine, token=token, db_name=project)
+        for name in inside.list_collections():
+            inside.drop_collection(name)
+        server.drop_database(project)
 
 
 def _serve(home: Path) -> Memora:

@@ -243,3 +243,35 @@ def test_a_playground_is_gone_when_its_process_ends(tmp_path):
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", work], cwd=ROOT, env=environment, check=True, capture_output=True)
     assert list(tmp_path.glob("memora-playground-*")) == []
+
+
+def test_a_playground_on_a_milvus_server_is_a_database_of_its_own_that_is_dropped_when_its_process_ends(
+    monkeypatch, milvus_url, tmp_path
+):
+    from pymilvus import MilvusClient
+
+    monkeypatch.setenv("MEMORA_ENGINE", milvus_url)
+    real = connect()
+    real.collections.create(collection=Collection("real", 2))
+    before = MilvusClient(milvus_url).list_databases()
+    work = """
+from helpers.connect import milvus_url, playground
+from helpers.memora.models import Collection
+from pymilvus import MilvusClient
+sandbox = playground(engine=milvus_url())
+assert sandbox.collections.list()["data"] == []
+sandbox.collections.create(collection=Collection("mine", 2))
+assert sandbox.project_id in MilvusClient(milvus_url()).list_databases()
+"""
+    ended = subprocess.run([sys.executable, "-c", work], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.startswith(f"Memora: a playground, on the Milvus server at {milvus_url}, empty")
+    assert ended.stderr == ""
+    assert MilvusClient(milvus_url).list_databases() == before
+    assert "real" in real.collections.list()["data"]
+    real.collections.drop(collection_name="real")
+
+
+def test_a_playground_in_a_folder_that_is_given_leaves_it_to_its_owner(tmp_path):
+    work = f"from helpers.connect import playground; playground(home=__import__('pathlib').Path({str(tmp_path)!r}))"
+    subprocess.run([sys.executable, "-c", work], cwd=ROOT, check=True, capture_output=True)
+    assert (tmp_path / "catalogue.sqlite").exists()
