@@ -142,6 +142,37 @@ def red_but_no_mug(session: SearchSession) -> None:
     print(f"Right: the red thing most like it that is no mug is a {session.hits[0].category}.")
 
 
+def average_precision(function: Callable[[list[bool], int], float]) -> None:
+    """Notebook 06: average precision of one ranking."""
+    answer = function([True, False, True, False, False], 3)
+    if answer is None:
+        return _not_yet("the function returns nothing: it still ends in `...`, or misses its `return`.")
+    if not isinstance(answer, int | float | np.number):
+        return _not_yet(f"the function returns {type(answer).__name__}; one number is wanted.")
+    mistakes = {
+        5 / 6: "you divide by the relevant images that were found; the one that was not found must count: by total.",
+        5 / 3: "the sum is right; divide it by total.",
+        1 / 3: "you divide by the number of hits; divide by total, the relevant images there are.",
+        2 / 5: "that is precision at 5; you want the precision at the rank of each relevant hit, and their mean.",
+        2 / 3: "that is recall at 5; you want the precision at the rank of each relevant hit, and their mean.",
+        4 / 9: "do your ranks begin at 0, or do you count a hit only after its precision? The first is rank 1.",
+    }
+    for wrong, hint in mistakes.items():
+        if np.isclose(answer, wrong):
+            return _not_yet(hint)
+    if not np.isclose(answer, 5 / 9):
+        return _not_yet(f"right hits at ranks 1 and 3, three in all: (1/1 + 2/3) / 3 = 0.56, not {answer:.2f}.")
+    try:
+        others = [function([False, False], 2), function([], 2), function([True, True], 2), function([False, True], 1)]
+    except (ZeroDivisionError, IndexError, TypeError) as error:
+        return _not_yet(f"where nothing is found it should be 0; yours stops with {type(error).__name__}.")
+    if not np.allclose(others[:2], 0):
+        return _not_yet(f"where nothing is found it should be 0, not {max(others[:2])}.")
+    if not np.allclose(others[2:], [1, 0.5]):
+        return _not_yet("two right hits of two are 1, and one right hit at rank 2 is 1/2: check the ranks.")
+    print("Right: each relevant hit's precision, divided by all relevant images.")
+
+
 def _not_yet(hint: str) -> None:
     print(f"Not yet: {hint}")
 
