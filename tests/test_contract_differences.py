@@ -79,6 +79,8 @@ DIFFERENCES = {
             ('info["n"] == 1', [1]),
             ('info["n"] >= 1.0 and info["t"] like "re%"', [1]),
             ('info["deep"]["a"][1] in [2, 3]', [1]),
+            ('info["n"] in [1, 2.5]', [1]),
+            ("year in [1999.5, 2020]", [1, 3]),
             ('exists info["n"]', [1, 2]),
             ('not exists info["n"]', [3]),
             ('info["t"] == "it\'s \\"q\\""', [2]),

@@ -41,7 +41,11 @@ def to_expression(node: Node, *, old: bool) -> str:
         )
     assert isinstance(node, Operation)
     if node.operator == "in":
-        return f"({show(node.operands[0])} in {_items(node.operands[1])})"
+        left, items = show(node.operands[0]), node.operands[1]
+        fractions = [item for item in items if isinstance(item.value, float)]
+        whole = [item for item in items if not isinstance(item.value, float)]
+        lists = [whole, fractions] if whole and fractions else [items]  # looking into JSON it fails on a list of both
+        return "(" + " or ".join(f"{left} in {_items(part)}" for part in lists) + ")"
     if node.operator in ("and", "or", "not"):
         parts = [_condition(part, show(part)) for part in node.operands]
         return f"(not {parts[0]})" if node.operator == "not" else "(" + f" {node.operator} ".join(parts) + ")"
