@@ -144,7 +144,10 @@ def red_but_no_mug(session: SearchSession) -> None:
 
 def average_precision(function: Callable[[list[bool], int], float]) -> None:
     """Notebook 06: average precision of one ranking."""
-    answer = function([True, False, True, False, False], 3)
+    try:
+        answer = function([True, False, True, False, False], 3)
+    except ZeroDivisionError:
+        return _not_yet("it divides by zero: the first hit's rank is 1 (enumerate can start there).")
     if answer is None:
         return _not_yet("the function returns nothing: it still ends in `...`, or misses its `return`.")
     if not isinstance(answer, int | float | np.number):
@@ -155,7 +158,7 @@ def average_precision(function: Callable[[list[bool], int], float]) -> None:
         1 / 3: "you divide by the number of hits; divide by total, the relevant images there are.",
         2 / 5: "that is precision at 5; you want the precision at the rank of each relevant hit, and their mean.",
         2 / 3: "that is recall at 5; you want the precision at the rank of each relevant hit, and their mean.",
-        4 / 9: "do your ranks begin at 0, or do you count a hit only after its precision? The first is rank 1.",
+        1 / 9: "a relevant hit counts in its own precision: count it first, then divide by the rank.",
     }
     for wrong, hint in mistakes.items():
         if np.isclose(answer, wrong):
@@ -171,6 +174,37 @@ def average_precision(function: Callable[[list[bool], int], float]) -> None:
     if not np.allclose(others[2:], [1, 0.5]):
         return _not_yet("two right hits of two are 1, and one right hit at rank 2 is 1/2: check the ranks.")
     print("Right: each relevant hit's precision, divided by all relevant images.")
+
+
+def smallest_nprobe(function: Callable[[Callable[[int], float], int, float], int]) -> None:
+    """Notebook 07: the smallest nprobe whose recall reaches a target."""
+    found = [0.41, 0.62, 0.80, 0.80, 0.93, 0.95, 0.99, 1.0]
+    asked: list[int] = []
+
+    def recall_at(nprobe: int) -> float:
+        asked.append(nprobe)
+        if not isinstance(nprobe, int | np.integer) or not 1 <= nprobe <= len(found):
+            raise LookupError
+        return found[nprobe - 1]
+
+    for target, right in ((0.9, 5), (0.8, 3), (0.95, 6), (0.3, 1), (1.0, 8)):
+        try:
+            answer = function(recall_at, len(found), target)
+        except LookupError:
+            return _not_yet(f"it asks for the recall at nprobe {asked[-1]!r}; there are lists 1 to {len(found)}.")
+        if answer is None:
+            return _not_yet("the function returns nothing: it still ends in `...`, or misses its `return`.")
+        if not isinstance(answer, int | np.integer) or isinstance(answer, bool):
+            return _not_yet(f"the function returns {answer!r}; an nprobe, a whole number, is wanted.")
+        if answer == right + 1 and found[right - 1] == target:
+            return _not_yet(
+                f"for the target {target} it gives {answer}; {right} reaches it exactly, and that is enough."
+            )
+        if answer > right:
+            return _not_yet(f"for the target {target} it gives {answer}; a smaller one reaches it too.")
+        if answer < right:
+            return _not_yet(f"for the target {target} it gives {answer}; the recall there is {recall_at(answer)}.")
+    print("Right: the smallest nprobe that reaches the target.")
 
 
 def _not_yet(hint: str) -> None:
