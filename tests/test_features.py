@@ -19,7 +19,7 @@ import torch
 from huggingface_hub import constants
 from PIL import Image
 
-from helpers import features, weights
+from helpers import features, speed, weights
 from helpers.features import DinoV2Extractor, EfficientNetExtractor, load_extractor
 from helpers.images import DATA, ImageError, load_folder
 from helpers.weights import (
@@ -78,6 +78,102 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     yield tried
     time.sleep(0.2)  # for what a library may do in a thread of its own
     assert tried == []
+
+
+# precision and backend
+
+
+@pytest.fixture(scope="module")
+def precise(tmp_path_factory: pytest.TempPathFactory) -> dict[str, DinoV2Extractor | EfficientNetExtractor]:
+    """Return both networks in float32 on torch; DINOv2 in its full size, untrained."""
+    folder = tmp_path_factory.mktemp("untrained")
+    save_untrained_dinov2(folder)
+    return {"efficientnet": EfficientNetExtractor(), "dinov2": DinoV2Extractor(folder)}
+
+
+def remade(extractor, **options):
+    if isinstance(extractor, EfficientNetExtractor):
+        return EfficientNetExtractor(**options)
+    return DinoV2Extractor(extractor.model.config._name_or_path, **options)
+
+
+@pytest.mark.parametrize("name", ["efficientnet", "dinov2"])
+@pytest.mark.parametrize("least_gain", [0.0, 1e9], ids=["wherever it is exact", "nowhere"])
+def test_fewer_bits_are_taken_only_where_they_pay_and_told_and_say_the_same(
+    precise, name, least_gain, monkeypatch, capsys
+):
+    monkeypatch.setattr(speed, "WORTH_IT", least_gain)  # processors differ; what is decided must not depend on ours
+    auto = remade(precise[name], precision="auto")
+    said = capsys.readouterr().out
+    assert said.startswith("Precision: bfloat16; " if least_gain == 0 else "Precision: float32; ")
+    assert "times as fast here" in said
+    cosines = (auto.embed(FILES) * precise[name].embed(FILES)).sum(axis=1)
+    assert cosines.min() >= (0.999 if least_gain == 0 else 1 - 1e-6)
+    if least_gain == 0:
+        assert cosines.max() < 1 - 1e-7, "these are the vectors of float32"
+
+
+def test_fewer_bits_that_say_something_else_are_refused(precise, monkeypatch, capsys):
+    monkeypatch.setattr(speed, "WORTH_IT", 0.0)
+    monkeypatch.setattr(EfficientNetExtractor, "_to_bfloat16", lambda self, model: doubled_stem(model))
+    wrong = remade(precise["efficientnet"], precision="auto")
+    assert capsys.readouterr().out.startswith("Precision: float32; ")
+    assert np.abs(wrong.embed(FILES) - precise["efficientnet"].embed(FILES)).max() < 1e-5
+
+
+def doubled_stem(model):
+    with torch.no_grad():
+        model._conv_stem.weight.mul_(2)
+    return model
+
+
+def test_bfloat16_changes_at_most_one_hit_of_precision_at_5(extractor, monkeypatch):
+    monkeypatch.setattr(speed, "WORTH_IT", 0.0)
+    rough = EfficientNetExtractor("auto")
+    folder, queries = load_folder(), load_folder(part="queries")
+    kinds = np.array([folder.metadata[path]["category"] for path in folder.paths])
+    asked = np.array([queries.metadata[path]["category"] for path in queries.paths])
+    stored = extractor.embed(folder.root / path for path in folder.paths)
+    precisions = []
+    for one in (extractor, rough):
+        found = np.argsort(-one.embed(queries.root / path for path in queries.paths) @ stored.T, axis=1)[:, :5]
+        precisions.append((kinds[found] == asked[:, None]).mean())
+    assert abs(precisions[0] - precisions[1]) < 1.5 / 280  # at most one hit of the 280
+
+
+@pytest.mark.parametrize("name", ["efficientnet", "dinov2"])
+def test_openvino_gives_the_same_vectors_and_maps(precise, name):
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    other = remade(precise[name], backend="openvino")
+    assert other.name == precise[name].name
+    cosines = (other.embed(FILES) * precise[name].embed(FILES)).sum(axis=1)
+    assert cosines.min() > 0.99999
+    assert other.embed(FILES[:1]).shape == (1, other.dim)  # a batch that is not full
+    ours, theirs = other.feature_map(FILES[0]).features, precise[name].feature_map(FILES[0]).features
+    assert np.abs(ours - theirs).max() < 1e-4
+
+
+def test_without_openvino_a_sentence_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ImportError, match=r'needs the package openvino: pip install "\.\[openvino\]"'):
+        EfficientNetExtractor(backend="openvino")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"precision": "fp16"}, "precision is 'fp16'; allowed: 'float32', 'auto'"),
+        ({"backend": "onnx"}, "backend is 'onnx'; allowed: 'torch', 'openvino'"),
+    ],
+)
+def test_an_unknown_precision_or_backend_is_refused_with_those_there_are(options, message):
+    with pytest.raises(ValueError, match=message):
+        load_extractor("efficientnet-lite0", **options)
+
+
+def test_extractors_of_other_precision_or_backend_are_others(extractor):
+    assert load_extractor("efficientnet-lite0") is load_extractor("efficientnet-lite0", precision="float32")
+    assert load_extractor("efficientnet-lite0") is not load_extractor("efficientnet-lite0", precision="auto")
 
 
 # EfficientNet-Lite0
@@ -152,8 +248,8 @@ def test_a_generator_is_read_as_the_network_goes_not_all_at_once(extractor, monk
             drawn += 1
             yield file
 
-    forward = extractor._forward
-    monkeypatch.setattr(extractor, "_forward", lambda batch: (at_each_batch.append(drawn), forward(batch))[1])
+    network = extractor._network
+    monkeypatch.setattr(extractor, "_network", lambda pixels: (at_each_batch.append(drawn), network(pixels))[1])
     vectors = extractor.embed(pictures())
     assert np.abs(vectors[:14] - vectors[14:28]).max() < 1e-5
     assert len(vectors) == 42
