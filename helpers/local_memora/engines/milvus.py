@@ -110,7 +110,7 @@ class MilvusEngine:
             if "connect" in reason.lower() or "unavailable" in reason.lower() or "deadline" in reason.lower():
                 where = without_password(self._url)
                 raise ApiError(  # pymilvus says the same of both
-                    503, f"the Milvus server at {where} does not answer, or not to this MEMORA_ENGINE_TOKEN"
+                    503, f"the Milvus server at {where} does not answer: is it running, is MEMORA_ENGINE_TOKEN right?"
                 ) from None
             raise
 
