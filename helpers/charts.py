@@ -36,7 +36,8 @@ def show_quality(rows: Sequence[Quality]) -> "Figure":
                 [value.low, value.high], [y, y], color=SERIES[0][0], linewidth=5, alpha=0.35, solid_capstyle="butt"
             )
             axis.plot(value.mean, y, SERIES[0][1], color=SERIES[0][0], markersize=5)
-        axis.set(xlim=(-0.02, 1.02), title=title)
+        axis.set(xlim=(-0.02, 1.02))
+        axis.set_title(title, fontsize=10)
         axis.grid(axis="x", alpha=0.3)
     axes[0].set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8, parse_math=False)
     axes[0].invert_yaxis()
@@ -66,12 +67,13 @@ def show_sharing(found: Mapping[str, Mapping[str, Sharing]]) -> "Figure":
     for y, kind in enumerate(kinds):
         for x, factor in enumerate(factors):
             one = found[kind][factor]
-            color = "white" if abs(above[y, x]) > 0.3 else "black"
+            luminance = np.power(shown.cmap(shown.norm(above[y, x]))[:3], 2.2) @ (0.2126, 0.7152, 0.0722)
+            color = "white" if luminance < 0.18 else "black"  # where both have the same contrast
             axis.text(x, y, f"{one.share:.2f} / {one.matched:.2f}", ha="center", va="center", fontsize=8, color=color)
     axis.set_xticks(range(len(factors)), factors, fontsize=8, parse_math=False)
     axis.set_yticks(range(len(kinds)), kinds, fontsize=8, parse_math=False)
     axis.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
-    bar = figure.colorbar(shown, label="difference", extend="both")
+    bar = figure.colorbar(shown, label="share - matched", extend="both")
     bar.ax.tick_params(labelsize=7)
     plt.close(figure)
     told = []
@@ -121,7 +123,8 @@ def show_threshold(
     copies, strangers : numpy.ndarray of float
         Similarities, one number a picture.
     curve : tuple of numpy.ndarray
-        Precision and recall, as from `sklearn.metrics.precision_recall_curve`.
+        Precision and recall, as from `sklearn.metrics.precision_recall_curve` with weights that let all copies together
+        count as much as all strangers.
     threshold : float
         From it on a picture is taken for a copy.
     """
@@ -142,7 +145,7 @@ def show_threshold(
     precision, recall = curve
     right.plot(recall, precision, color=SERIES[0][0])
     found, alarms = float((copies >= threshold).mean()), float((strangers >= threshold).mean())
-    right.plot(found, precision[np.argmin(np.abs(recall - found))], "o", color="black", label="at the threshold")
+    right.plot(found, found / max(found + alarms, 1e-12), "o", color="black", label="at the threshold")
     right.set(xlabel="recall", ylabel="precision", xlim=(0, 1.03), ylim=(min(0.45, precision.min()), 1.03))
     right.grid(alpha=0.3)
     right.legend(fontsize=7, loc="lower left")

@@ -11,6 +11,7 @@ from sklearn.metrics.pairwise import cosine_similarity, euclidean_distances
 from sklearn.neighbors import KNeighborsClassifier
 from torchmetrics.functional import retrieval
 
+from helpers import check
 from helpers.factors import shared_with_nearest
 from helpers.metrics import (
     Interval,
@@ -200,3 +201,51 @@ def test_by_chance_means_by_chance(rng: np.random.Generator) -> None:
     assert found.chance == pytest.approx(0.25, abs=0.02)
     assert found.share == pytest.approx(found.chance, abs=0.07)
     assert found.matched == pytest.approx(found.chance, abs=0.02)
+
+
+def running(relevant, total):
+    found, precisions = 0, []
+    for rank_, right in enumerate(relevant, start=1):
+        if right:
+            found += 1
+            precisions.append(found / rank_)
+    return sum(precisions) / total
+
+
+def late(relevant, total):
+    found, precisions = 0, []
+    for rank_, right in enumerate(relevant, start=1):
+        if right:
+            precisions.append(found / rank_)
+            found += 1
+    return sum(precisions) / total
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        (lambda relevant, total: None, "returns nothing"),
+        (lambda relevant, total: [0.5], "one number is wanted"),
+        (lambda relevant, total: running(relevant, max(1, sum(relevant))), "by total"),
+        (lambda relevant, total: running(relevant, 1), "divide it by total"),
+        (lambda relevant, total: running(relevant, max(1, len(relevant))), "number of hits"),
+        (lambda relevant, total: sum(relevant) / max(1, len(relevant)), "precision at 5"),
+        (lambda relevant, total: sum(relevant) / total, "recall at 5"),
+        (lambda relevant, total: sum(1 / rank_ for rank_ in range(3)), "first hit's rank is 1"),
+        (late, "count it first"),
+        (lambda relevant, total: 0.9, "not 0.90"),
+        (lambda relevant, total: running(relevant, total) if any(relevant) else 1.0, "it should be 0"),
+        (lambda relevant, total: running(relevant, total) / (1 if sum(relevant) else 0), "ZeroDivisionError"),
+        (lambda relevant, total: 5 / 9 if len(relevant) == 5 else 0, "check the ranks"),
+    ],
+)
+def test_the_exercise_s_check_tells_what_is_wrong(wrong, hint: str, capsys) -> None:
+    check.average_precision(wrong)
+    answer = capsys.readouterr().out
+    assert answer.startswith("Not yet: ") and hint in answer
+
+
+def test_the_exercise_s_check_takes_any_right_answer(capsys) -> None:
+    check.average_precision(running)
+    check.average_precision(lambda relevant, total: average_precision(np.array([relevant], bool), total)[0])
+    assert capsys.readouterr().out.count("Right:") == 2
