@@ -287,7 +287,9 @@ def show_similarities(vectors: np.ndarray, labels: Sequence[str]) -> "Figure":
     return figure
 
 
-def picture_map(pictures: Sequence[Source], places: np.ndarray, colors: Sequence[str]) -> "Figure":
+def picture_map(
+    pictures: Sequence[Source], places: np.ndarray, colors: Sequence[str], query: np.ndarray | None = None
+) -> "Figure":
     """Draw pictures at places on a plane, each in a colored frame.
 
     Parameters
@@ -298,6 +300,8 @@ def picture_map(pictures: Sequence[Source], places: np.ndarray, colors: Sequence
         Between 0 and 1; the second number grows downwards.
     colors : sequence of str
         n names or codes of colors.
+    query : numpy.ndarray, shape (2,), optional
+        A place to mark with a ring.
     """
     import matplotlib.pyplot as plt
     from matplotlib.offsetbox import AnnotationBbox, OffsetImage
@@ -309,5 +313,8 @@ def picture_map(pictures: Sequence[Source], places: np.ndarray, colors: Sequence
         small.thumbnail((40, 40))
         frame = {"edgecolor": color, "linewidth": 1.5, "boxstyle": "square,pad=0.05"}
         axis.add_artist(AnnotationBbox(OffsetImage(np.asarray(small), zoom=0.6), tuple(place), bboxprops=frame, pad=0))
+    if query is not None:
+        for color, width in (("white", 7), ("black", 3)):  # seen on any picture
+            axis.plot(*query, "o", ms=34, mfc="none", mec=color, mew=width, zorder=9)
     plt.close(figure)
     return figure

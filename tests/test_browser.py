@@ -11,9 +11,12 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -306,6 +309,41 @@ def test_a_file_can_be_dropped(page, same, picture):
     assert hits(page) == ids(same)
 
 
+def test_something_dropped_that_is_no_file_is_told(page):
+    page.locator(".memora-drop").dispatch_event("drop", {"dataTransfer": page.evaluate_handle("new DataTransfer()")})
+    expect(status(page)).to_contain_text("What was dropped can't be used")
+
+
+def test_a_picture_on_the_web_is_fetched_by_enter_and_by_a_click(page, same, picture):
+    web = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=picture.parent))
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    try:
+        for fetch in (lambda: page.keyboard.press("Enter"), page.get_by_role("button", name="Fetch").click):
+            starter(page, GUITAR).click()
+            expect(status(page)).to_contain_text("guitar_1.jpg")
+            page.get_by_label("Address").fill(f"http://127.0.0.1:{web.server_port}/my%20mug.jpg")
+            fetch()
+            expect(status(page)).to_contain_text("10 pictures most like my%20mug.jpg")
+            assert hits(page) == ids(same)
+        page.get_by_label("Address").fill(f"http://127.0.0.1:{web.server_port}/none.jpg")
+        page.keyboard.press("Enter")
+        expect(status(page)).to_contain_text("the server answered 404")
+        assert hits(page) == ids(same)
+    finally:
+        web.shutdown()
+
+
+def test_what_is_wrong_is_in_view_wherever_one_has_scrolled(page, picture):
+    page.set_viewport_size({"width": 360, "height": 740})
+    (picture.parent / "half.jpg").write_bytes(picture.read_bytes()[:2000])
+    page.get_by_role("button", name="Whole picture").scroll_into_view_if_needed()
+    page.locator(".memora-hits li").last.scroll_into_view_if_needed()
+    expect(page.get_by_role("button", name="Upload a picture")).not_to_be_in_viewport()
+    page.locator(".memora-drop input").set_input_files(picture.parent / "half.jpg")
+    expect(status(page)).to_contain_text("half.jpg")
+    expect(status(page)).to_be_in_viewport()
+
+
 def test_a_box_that_is_dragged_searches_by_that_part_and_the_whole_picture_comes_back(page, same):
     whole = hits(page)
     drag(page, (0.1, 0.15), (0.5, 0.6))
@@ -381,6 +419,13 @@ def test_a_click_on_a_hit_goes_on_from_it_and_back_returns(page):
     button(page, "Back").click()
     expect(status(page)).to_contain_text("10 pictures most like mug_1.jpg")
     assert hits(page) == before
+    for rank in (1, 1):
+        key = hits(page)[rank]
+        page.locator(f".memora-hits li[data-key='{key}'] button").first.click()
+        first_hit(page, key)
+    page.get_by_role("button", name="back to mug_1.jpg").first.click()
+    expect(status(page)).to_contain_text("10 pictures most like mug_1.jpg")
+    assert hits(page) == before
 
 
 def test_details_show_the_hit_beside_the_query_and_say_why(page, same):
@@ -411,6 +456,10 @@ def test_the_call_that_can_be_copied_is_the_one_that_was_made(page, same):
     button(page, "Copy").click()
     expect(page.get_by_text("Copied.")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == same.call
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('forbidden')); }")
+    button(page, "Copy").click()
+    expect(page.get_by_text("press Ctrl+C")).to_be_visible()
+    assert page.evaluate("String(getSelection())") == same.call
 
 
 NEAR = """(key) => {
@@ -438,6 +487,18 @@ def test_the_map_searches_by_a_click_and_by_keys_and_marks_the_query(page):
     expect(page.locator(".memora-legend")).to_contain_text("teal")
     page.locator(".memora-map svg").scroll_into_view_if_needed()
     keep(page, "map", height=3600)
+
+
+def test_with_the_mouse_alone_from_ones_own_disk_to_why_the_second_and_its_place_on_the_map(page, same, picture):
+    upload(page, picture)
+    expect(status(page)).to_have_text("10 pictures most like my mug.jpg.")
+    assert hits(page)[:5] == ids(same)[:5]
+    details_of(page, 2).click()
+    button(page, "Why this one?").click()
+    expect(page.locator(".memora-why")).to_have_text(str(same.why(same.hits[1])))
+    page.wait_for_function(NEAR, arg=ids(same)[0])
+    page.locator(".memora-map .here").scroll_into_view_if_needed()
+    expect(page.locator(".memora-map .here")).to_be_in_viewport()
 
 
 def test_with_the_keyboard_alone_from_the_beginning_to_why_the_second_hit_was_found(browser, app, same, picture):
@@ -483,6 +544,7 @@ def test_with_the_keyboard_alone_from_the_beginning_to_why_the_second_hit_was_fo
         assert hits(page) == ids(same)
 
         expect(page.locator(".memora-map .here")).to_have_attribute("visibility", "visible")
+        page.wait_for_function(NEAR, arg=ids(same)[0])
         tab_to(page, named("Map of the collection"))
         keyboard.press("ArrowRight")
         keyboard.press("Enter")

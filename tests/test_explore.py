@@ -1,7 +1,12 @@
 """The search behind the panel, without a browser: every control, the way back, and every state a person meets."""
 
+import html
 import shutil
-from threading import Thread
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -18,7 +23,7 @@ from helpers.widgets import SearchSession
 from helpers.widgets.browser import MapView
 from helpers.widgets.map import colors_of, map_collection, map_panel, project, show_map
 from helpers.widgets.page import networks, page
-from helpers.widgets.panel import Newest, SearchPanel
+from helpers.widgets.panel import ALL, Newest, SearchPanel
 from helpers.widgets.session import MAX_BYTES
 
 QUERY = DATA / "queries" / "mug_1.jpg"
@@ -86,6 +91,25 @@ def test_the_least_similarity_leaves_out_what_is_less_similar(mug):
     assert len(mug.hits) == 4
 
 
+def test_the_least_similarity_means_the_same_by_every_metric(extractor, tmp_path):
+    (tmp_path / "few").mkdir()
+    for path in sorted((DATA / "images" / "mug").iterdir())[:6]:
+        shutil.copy(path, tmp_path / "few")
+    with local_client(tmp_path / "home") as client:
+        ingest(client, tmp_path / "few", extractor=extractor)
+        for name in client.indexes.list(collection_name=COLLECTION)["data"]:
+            client.indexes.drop(collection_name=COLLECTION, index_name=name)
+        session = SearchSession(client, extractor, root=tmp_path / "few")
+        session.ask(QUERY)
+        assert session.metrics == ["COSINE", "IP", "L2"]
+        expected, bound = ids(session)[:3], session.hits[2].distance - 1e-4
+        for metric in session.metrics:
+            session.change(metric=metric, least_similarity=bound)
+            assert ids(session) == expected, metric
+        session.change(limit=1)
+        assert session.message == "1 picture most like mug_1.jpg."
+
+
 def test_every_text_field_of_the_collection_can_be_filtered_on_with_its_own_values(session):
     assert list(session.choices) == ["category", "color", "material", "background", "light"]
     assert len(session.choices["category"]) == 28
@@ -122,6 +146,11 @@ def test_going_on_from_a_hit_and_back_again_is_where_one_was(mug):
     assert ids(mug) == first
     mug.back()  # nothing before the first
     assert ids(mug) == first
+    mug.more_like(second)
+    mug.more_like(mug.hits[2])
+    mug.back(2)
+    assert ids(mug) == first
+    assert mug.history == []
 
 
 def test_a_click_on_the_map_searches_by_that_picture(session, mug):
@@ -182,6 +211,63 @@ def test_an_address_that_does_not_answer_is_told(session):
     session.ask("http://127.0.0.1:9/cat.jpg")
     assert session.state == "failed"
     assert "127.0.0.1:9" in session.message
+    assert session.message.endswith("online?")
+
+
+class Slow(BaseHTTPRequestHandler):
+    """Answers with a mug when it is let to."""
+
+    gate: Event
+
+    def do_GET(self) -> None:
+        self.gate.wait(60)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(QUERY.read_bytes())
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+@pytest.fixture
+def slow() -> Iterator[tuple[str, Event]]:
+    """Return the address of a picture on a server that answers when the event is set."""
+    Slow.gate = Event()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/a%20mug.jpg", Slow.gate
+    Slow.gate.set()
+    server.shutdown()
+
+
+def fetching(session: SearchSession, address: str) -> Thread:
+    told = Event()
+    session.watch(lambda: told.set() if session.message.startswith("Fetching") else None)
+    thread = Thread(target=session.ask, args=(address,))
+    thread.start()
+    assert told.wait(60)
+    assert session.state == "searching"
+    return thread
+
+
+def test_a_picture_that_comes_late_does_not_replace_what_was_chosen_meanwhile(session, slow):
+    address, gate = slow
+    thread = fetching(session, address)
+    session.ask(DATA / "queries" / "guitar_1.jpg")
+    gate.set()
+    thread.join(60)
+    assert session.query.name == "guitar_1.jpg"
+    assert session.history == []
+
+
+def test_a_setting_that_is_changed_while_a_picture_is_fetched_does_not_lose_the_picture(mug, slow):
+    expected, (address, gate) = ids(mug), slow
+    thread = fetching(mug, address)
+    mug.change(limit=3)
+    gate.set()
+    thread.join(60)
+    assert len(mug.history) == 1
+    assert ids(mug) == expected[:3]
 
 
 def test_a_memora_that_went_away_is_told_and_searching_again_is_enough_when_it_is_back(kit, extractor):
@@ -198,6 +284,9 @@ def test_a_memora_that_went_away_is_told_and_searching_again_is_enough_when_it_i
     session.ask(QUERY)
     found = ids(session)
     client.cut = True
+    session.more_like_id(found[0])  # a click on the map
+    assert session.state == "failed"
+    assert "could not be reached" in session.message
     session.change(limit=10)
     assert session.state == "failed"
     assert "could not be reached" in session.message
@@ -212,6 +301,12 @@ def test_a_hit_whose_file_is_gone_is_told_when_it_is_searched_by(kit, extractor,
     session.more_like(session.hits[0])
     assert session.state == "failed"
     assert "can't be opened" in session.message
+
+
+def test_a_stored_path_that_leads_out_of_the_folder_is_told_and_not_followed(mug):
+    mug.more_like(replace(mug.hits[0], path="../docs/hits.png"))
+    assert mug.state == "failed"
+    assert "leads out of" in mug.message
 
 
 def test_a_collection_without_pictures_is_refused_in_a_sentence(tmp_path, extractor):
@@ -265,6 +360,15 @@ def test_dragging_a_slider_leaves_out_what_came_in_between(kit, extractor):
     gate.set()
     assert done.wait(10)
     assert ran == ["first", 19]
+
+
+def test_a_search_that_breaks_does_not_keep_the_next_ones_from_being_made(capsys):
+    newest, broke, done = Newest(), Event(), Event()
+    newest(lambda: (broke.set(), 1 / 0))
+    assert broke.wait(10)
+    newest(done.set)
+    assert done.wait(10)
+    assert "ZeroDivisionError" in capsys.readouterr().err
 
 
 def test_who_watches_is_told_of_every_state(kit, extractor):
@@ -340,6 +444,7 @@ def test_the_query_lies_among_its_like(kit, extractor):
     made = map_collection(kit, COLLECTION)
     (vector,) = extractor.embed([QUERY])
     place = made.place(vector)
+    assert made.place(made.vectors[7]) == pytest.approx(made.places[7]), "a picture of the collection lies at its place"
     mugs = np.array([meta["category"] == "mug" for meta in made.metadata])
     nearest = np.argsort(((made.places - place) ** 2).sum(1))[:5]
     assert mugs[nearest].sum() >= 3
@@ -363,6 +468,15 @@ def test_the_map_for_readers_says_in_words_what_it_shows(kit, capsys):
     assert capsys.readouterr().out.startswith(
         "392 pictures by PCA; of a picture's five nearest on the map have the same category"
     )
+
+
+def test_the_map_for_readers_marks_where_the_query_lies_and_names_its_colors(kit, mug, capsys):
+    made = map_collection(kit, COLLECTION)
+    figure = show_map(made, query=mug.vector)
+    ring = figure.axes[0].lines[-1].get_xydata()[0]
+    assert ring == pytest.approx(made.place(mug.vector))
+    assert capsys.readouterr().out.splitlines()[1].count("mug") >= 3
+    assert "mug" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_colors_are_their_own_and_other_values_differ():
@@ -424,9 +538,8 @@ def test_the_panel_shows_pictures_with_words_distances_and_marks(panel):
 def test_a_click_on_a_hit_searches_by_it_and_details_show_it_beside_the_query(panel):
     second = panel._hits.items[1]["key"]
     panel._hits.chosen = {"key": second, "what": "details", "n": 1}
-    shown = panel._details.children[0].value
-    assert shown.count("<img") == 2
-    assert panel.session.hits[1].path in shown
+    assert panel._details.children[0].value.count("<img") == 2
+    assert panel.session.hits[1].path in panel._details.children[-1].value
     panel._details.children[1].children[0].click()  # why this one?
     assert "they agree most" in panel._details.children[2].value
     assert panel._details.children[2].value.count("<img") == 2
@@ -518,6 +631,64 @@ def test_another_network_searches_the_collection_of_its_own_vectors(extractor, t
         assert [hit.distance for hit in session.hits] != first
         assert session.why(session.hits[0]).method == "best match"
 
+        box = map_panel(session)  # and the map is that of the network in use
+        view = next(child for child in box.children if isinstance(child, MapView))
+        places = [(item["x"], item["y"]) for item in view.items]
+        assert len(view.query) == 2
+        session.change(extractor=extractor.name)
+        assert session.state == "found"
+        assert [(item["x"], item["y"]) for item in view.items] != places
+        assert len(view.query) == 2
+
+
+def test_a_collection_without_categories_can_be_chosen_from_and_tells_of_a_file_that_is_gone(extractor, tmp_path):
+    (tmp_path / "few").mkdir()
+    files = [shutil.copy(path, tmp_path / "few") for path in sorted((DATA / "images" / "mug").iterdir())[:4]]
+    with local_client(tmp_path / "home") as client:
+        ingest(client, tmp_path / "few", extractor=extractor)
+        session = SearchSession(client, extractor, root=tmp_path / "few")
+        panel = SearchPanel(session, load_folder(DATA, part="queries"))
+        panel._shelf.value = ALL
+        assert len(panel._gallery.items) == 4
+        panel._gallery.chosen = {"key": panel._gallery.items[2]["key"], "what": "picture", "n": 1}
+        assert session.query.name == "mug_03.jpg"
+        Path(files[0]).unlink()
+        gone = next(hit for hit in session.hits if hit.path == "mug_01.jpg")
+        panel._hits.chosen = {"key": str(gone.id), "what": "details", "n": 1}
+        shown = panel._details.children[0].value
+        assert shown.count("<img") == 1
+        assert "mug_01.jpg can't be shown" in html.unescape(shown)
+        assert str(map_collection(client, COLLECTION, "PCA")) == "4 pictures by PCA"
+
+
+def test_details_go_when_their_hit_is_no_longer_found(panel):
+    panel._hits.chosen = {"key": panel._hits.items[9]["key"], "what": "details", "n": 1}
+    panel._limit.value = 10
+    assert panel._details.children
+    panel._limit.value = 9
+    assert panel._details.children == ()
+
+
+def test_only_a_search_that_failed_can_be_tried_again_a_file_that_was_refused_cannot(panel):
+    panel._view.file = {"name": "half.jpg", "size": 9, "content": memoryview(b"no picture"), "at": 0}
+    assert panel.session.state == "failed"
+    assert panel._again.layout.display == "none"
+    panel.session.client = Memora("k", "p", "http://127.0.0.1:9")
+    panel._limit.value = 3
+    assert panel._again.layout.display is None
+
+
+def test_earlier_queries_are_shown_and_one_click_goes_back_to_one(panel):
+    assert panel._earlier_box.layout.display == "none"
+    first = [item["key"] for item in panel._hits.items]
+    for rank in (1, 2):
+        panel._hits.chosen = {"key": panel._hits.items[rank]["key"], "what": "picture", "n": rank}
+    assert [item["alt"] for item in panel._earlier.items] == ["back to images/mug/mug_03.jpg", "back to mug_1.jpg"]
+    assert panel._earlier_box.layout.display is None
+    panel._earlier.chosen = {"key": "2", "what": "picture", "n": 1}
+    assert [item["key"] for item in panel._hits.items] == first
+    assert panel._earlier.items == []
+
 
 def test_the_page_offers_the_networks_at_hand_each_with_its_collection(monkeypatch):
     monkeypatch.setenv("MEMORA_EXTRACTOR", "")
@@ -527,5 +698,6 @@ def test_the_page_offers_the_networks_at_hand_each_with_its_collection(monkeypat
 def test_only_an_address_of_the_web_is_fetched(panel):
     before = panel.session.query
     panel._address.value = str(QUERY)
+    panel._get.click()
     assert "http://" in panel._status.value
     assert panel.session.query is before

@@ -5,7 +5,13 @@ export default { render({ model, el }) {
     <span role="status"></span>`;
   const [code, copy, said] = el.children;
   const draw = () => { code.textContent = model.get("code"); said.textContent = ""; };
-  copy.onclick = async () => { await navigator.clipboard.writeText(model.get("code")); said.textContent = " Copied."; };
+  copy.onclick = async () => {
+    try {
+      await navigator.clipboard.writeText(model.get("code")); said.textContent = " Copied.";
+    } catch {  // forbidden, or no clipboard: browsers give it to https and to this machine only
+      getSelection().selectAllChildren(code); said.textContent = " Selected: press Ctrl+C to copy.";
+    }
+  };
   model.on("change:code", draw);
   draw();
 } };

@@ -45,14 +45,17 @@ export default { render({ model, el }) {
   drop.ondragover = (e) => { e.preventDefault(); drop.classList.add("over"); };
   drop.ondragleave = () => drop.classList.remove("over");
   const give = async (file) => {
-    if (!file) return;
     const small = file.size <= model.get("most_bytes");
     const content = small ? new DataView(await file.arrayBuffer()) : new DataView(new ArrayBuffer(0));
     model.set("file", { name: file.name, size: file.size, content, at: Date.now() }); model.save_changes();
   };
-  drop.ondrop = (e) => { e.preventDefault(); drop.classList.remove("over"); give(e.dataTransfer.files[0]); };
+  drop.ondrop = (e) => {
+    e.preventDefault(); drop.classList.remove("over");
+    // a picture dragged out of another page may come without its file; that is told, not passed over
+    give(e.dataTransfer.files[0] || new File([], "What was dropped"));
+  };
   el.querySelector("button").onclick = () => input.click();
-  input.onchange = () => { give(input.files[0]); input.value = ""; };  // else the same file again would be no change
+  input.onchange = () => { if (input.files.length) give(input.files[0]); input.value = ""; };  // else the same file again would be no change
   model.on("change:picture", draw);
   model.on("change:box", () => show(model.get("box")));
   draw(); show(model.get("box"));

@@ -47,17 +47,18 @@ export default { render({ model, el }) {
     const half = SIZE / 2;
     world.setAttribute("transform", `translate(${half - middle[0] * zoom} ${half - middle[1] * zoom}) scale(${zoom})`);
     // pictures grow more slowly than the distances between them: zooming in takes a heap apart
-    const scale = 1 / Math.sqrt(zoom);
+    const scale = zoom ** -0.65;
     for (const node of nodes) node.setAttribute("transform", `translate(${node.at[0]} ${node.at[1]}) scale(${scale})`);
     const query = model.get("query");
     here.setAttribute("visibility", query.length ? "visible" : "hidden");
     const [x, y] = query.map((side) => side * SIZE);
-    if (query.length) here.setAttribute("transform", `translate(${x} ${y}) scale(${scale})`);
+    if (query.length) here.setAttribute("transform", `translate(${x} ${y}) scale(${1 / zoom})`);
   };
   const color = () => model.get("colors").forEach((one, i) => nodes[i]?.firstChild.setAttribute("fill", one));
   const search = (i) => {
     if (!items[i]) return;
     model.set("chosen", { key: items[i].key, n: (model.get("chosen").n || 0) + 1 }); model.save_changes();
+    said.textContent = `Searching by: ${items[i].alt}. The results are in the panel.`;
   };
   const point = (i) => {
     nodes[chosen]?.classList.remove("chosen");

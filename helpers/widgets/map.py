@@ -3,7 +3,7 @@
 import colorsys
 import html
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +15,15 @@ from helpers.memora import Memora, MemoraError
 from helpers.plots import picture_map
 from helpers.search import as_matrix
 from helpers.widgets.browser import MapView
-from helpers.widgets.panel import jpeg_of_file, words
+from helpers.widgets.pictures import thumbnail, words
 from helpers.widgets.session import NEEDED, SearchSession
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NEIGHBOURS = 5
-THUMB = 48  # pixels
+SAME = 0.9999  # a cosine above this is that of a picture with itself
+THUMB = 96  # pixels
 REAL_COLORS = (
     "red",
     "orange",
@@ -67,16 +68,22 @@ class CollectionMap:
     vectors: np.ndarray
     places: np.ndarray
     method: str
-    _basis: Any = field(default=None, repr=False)
+
+    @property
+    def dim(self) -> int:
+        """How many numbers a vector has."""
+        return self.vectors.shape[1]
 
     def place(self, vector: np.ndarray) -> np.ndarray:
-        """Return where another picture lies, shape (2,).
+        """Return where a picture lies, shape (2,); its own place where it is one of the collection.
 
-        t-SNE knows no such place: it is the mean of the places of the five most similar pictures, each weighted by its
-        similarity.
+        For others t-SNE knows no place: it is the mean of the places of the five most similar pictures, each weighted
+        by its similarity.
         """
         similarity = self.vectors @ vector
         nearest = np.argsort(-similarity)[:NEIGHBOURS]
+        if similarity[nearest[0]] > SAME:
+            return self.places[nearest[0]]
         weights = np.clip(similarity[nearest], 1e-6, None) ** 4
         return weights @ self.places[nearest] / weights.sum()
 
@@ -91,8 +98,8 @@ class CollectionMap:
     def __str__(self) -> str:
         names = [name for name in self.metadata[0] if len({one[name] for one in self.metadata}) <= 60]
         shares = [f"{n} {self.neighbours_share(n):.2f} (by chance {self._chance(n):.2f})" for n in names]
-        text = f"{len(self.ids)} pictures by {self.method}; of a picture's five nearest on the map have the same"
-        return f"{text} {', '.join(shares)}"
+        text = f"{len(self.ids)} pictures by {self.method}"
+        return f"{text}; of a picture's five nearest on the map have the same {', '.join(shares)}" if shares else text
 
     def _chance(self, name: str) -> float:
         counts = np.unique([str(one.get(name, "")) for one in self.metadata], return_counts=True)[1]
@@ -181,13 +188,14 @@ def map_panel(
         Runs a function without arguments, such as `Newest()`: the map is then made when a browser shows its frame, not
         at once, and whatever else is on the page can be used meanwhile.
     """
-    view, legend = MapView(), widgets.HTML()
+    view, legend, mapped = MapView(), widgets.HTML(), session.collection
     switch = widgets.Dropdown(description="Color by", options=list(session.choices) or ["category"])
 
     def fill() -> None:
-        nonlocal made
-        made = made or map_collection(session.client, session.collection)
-        view.pictures = [jpeg_of_file(session.root / path, THUMB) for path in made.paths]
+        nonlocal made, mapped
+        if made is None or mapped != session.collection:
+            made, mapped = map_collection(session.client, session.collection), session.collection
+        view.pictures = [thumbnail(session.root, path, THUMB) for path in made.paths]
         color()
         view.items = [
             {"key": str(key), "alt": words(path, meta), "x": float(x), "y": float(y)}
@@ -207,16 +215,24 @@ def map_panel(
         values = [str(meta.get(switch.value, "")) for meta in made.metadata]
         colors = colors_of(values)
         view.colors = [colors[value] for value in values]
-        squares = [f"<li><span style='background:{colors[v]}'></span>{v}</li>" for v in sorted(colors)]
+        squares = [f"<li><span style='background:{colors[v]}'></span>{html.escape(v)}</li>" for v in sorted(colors)]
         legend.value = f"<ul class='memora-legend'>{''.join(squares)}</ul>"
 
     def mark() -> None:
         vector = session.vector
-        view.query = [] if made is None or vector is None else [float(x) for x in made.place(vector)]
+        view.query = []
+        if made is not None and vector is not None and mapped == session.collection and len(vector) == made.dim:
+            view.query = [float(x) for x in made.place(vector)]
+
+    def follow() -> None:
+        if made is not None and mapped != session.collection and session.state != "searching":
+            (start or (lambda work: work()))(tell)  # another network: other vectors, another map
+        else:
+            mark()
 
     switch.observe(color, "value")
     view.observe(lambda told: session.more_like_id(int(told["new"]["key"])), "chosen")
-    session.watch(mark)
+    session.watch(follow)
     if start is None:
         fill()
     else:
@@ -226,7 +242,9 @@ def map_panel(
     return box
 
 
-def show_map(made: CollectionMap, by: str = "category", root: Path = DATA) -> "Figure":
+def show_map(
+    made: CollectionMap, by: str = "category", *, query: np.ndarray | None = None, root: Path = DATA
+) -> "Figure":
     """Draw the map with its thumbnails, and print what it says.
 
     Parameters
@@ -235,9 +253,24 @@ def show_map(made: CollectionMap, by: str = "category", root: Path = DATA) -> "F
         The map.
     by : str
         The field that colors the frames.
+    query : numpy.ndarray, shape (dim,), optional
+        A vector, such as `session.vector`, whose place is marked.
     root : Path
         The folder that was ingested.
     """
+    from matplotlib.lines import Line2D
+
     values = [str(meta.get(by, "")) for meta in made.metadata]
+    colors = colors_of(values)
     print(made)
-    return picture_map([root / path for path in made.paths], made.places, [colors_of(values)[v] for v in values])
+    place = None
+    if query is not None:
+        place = made.place(query)
+        around = np.argsort(((made.places - place) ** 2).sum(1))[:NEIGHBOURS]
+        print(
+            f"The ring is the query; the {by} of the five nearest to it:", ", ".join(sorted(values[i] for i in around))
+        )
+    figure = picture_map([root / path for path in made.paths], made.places, [colors[v] for v in values], place)
+    legend = [Line2D([], [], color=colors[v], lw=5, label=v) for v in sorted(colors)]
+    figure.legend(handles=legend, loc="outside lower center", ncols=7, fontsize=8)
+    return figure

@@ -1,10 +1,9 @@
 """The search panel: widgets around a SearchSession."""
 
-import base64
-import functools
 import html
-import io
+import re
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,16 @@ from PIL import Image
 from helpers.connect import COLLECTION
 from helpers.explain import overlay
 from helpers.features import FeatureExtractor
-from helpers.images import DATA, ImageError, ImageFolder, load_folder, open_image
+from helpers.images import DATA, ImageError, ImageFolder, load_folder
 from helpers.memora import Memora
 from helpers.search import Hit
 from helpers.widgets.browser import STYLE, Call, Cropper, Gallery, Slider
-from helpers.widgets.session import MAX_BYTES, SearchSession
+from helpers.widgets.pictures import VIEW, figure, jpeg, side_by_side, thumbnail, words
+from helpers.widgets.session import CHOICES, MAX_BYTES, SearchSession
 
+EARLIER = 8  # earlier queries that are shown; Back goes further
 THUMB = 160  # pixels of a thumbnail's longer side
-QUERIES = "queries, not in the collection"
-VIEW = 480  # pixels of the query's longer side on the screen
+QUERIES, ALL = "queries (not stored)", "the collection"
 
 
 class Newest:
@@ -46,7 +46,10 @@ class Newest:
                 self._given.wait_for(lambda: self._job is not None)
                 job, self._job = self._job, None
             assert job is not None
-            job()
+            try:
+                job()
+            except Exception:  # the next one is to be run all the same
+                traceback.print_exc()
 
 
 def search_panel(
@@ -99,7 +102,8 @@ class SearchPanel(widgets.VBox):
         self._make_query()
         self._make_controls()
         self._make_results()
-        super().__init__([widgets.HTML(f"<style>{STYLE.read_text(encoding='utf-8')}</style>"), *self._layout()])
+        style = widgets.HTML(f"<style>{STYLE.read_text(encoding='utf-8')}</style>")
+        super().__init__([style, self._status, self._layout()])
         self.add_class("memora")
         self.add_class("memora-panel")
         session.watch(self._refresh)
@@ -113,11 +117,18 @@ class SearchPanel(widgets.VBox):
     def _make_query(self) -> None:
         self._gallery = _gallery("pictures to begin with; arrow keys go from one to the next", "memora-starters")
         self._gallery.observe(self._start_with, "chosen")
-        self._shelf = widgets.Dropdown(description="From", options=[QUERIES, *self.session.choices.get("category", [])])
+        shelves = self.session.choices.get("category", [ALL] if self.session.pictures else [])
+        self._shelf = widgets.Dropdown(description="From", options=[QUERIES, *shelves])
         self._shelf.observe(self._fill_gallery, "value")
         self._fill_gallery()
-        self._address = widgets.Text(description="Address", placeholder="https://...", continuous_update=False)
-        self._address.observe(self._fetch, "value")
+        self._earlier = _gallery("earlier queries, the last one first", "memora-earlier")
+        self._earlier.observe(lambda told: self._go_back(int(told["new"]["key"])), "chosen")
+        told = _help("Earlier queries, the last one first: a click goes back.")
+        self._earlier_box = widgets.VBox([told, self._earlier], layout={"display": "none"})
+        self._address = widgets.Text(description="Address", placeholder="https://...")
+        self._address.on_msg(lambda _, told, __: self._fetch() if told.get("event") == "submit" else None)  # Enter
+        self._get = widgets.Button(description="Fetch")
+        self._get.on_click(lambda _: self._fetch())
         self._view = Cropper(most_bytes=MAX_BYTES)
         self._view.observe(self._dragged, "box")
         self._view.observe(self._uploaded, "file")
@@ -134,14 +145,14 @@ class SearchPanel(widgets.VBox):
         """Show the pictures to begin with, or those of one category of the collection."""
         if self._shelf.value == QUERIES:
             folder = self._starters
-            shown = [(path, folder.root / path, path, folder.metadata.get(path, {})) for path in folder.paths]
+            root, shown = folder.root, [(path, path, folder.metadata.get(path, {})) for path in folder.paths]
         else:
-            hits = [hit for hit in self.session.pictures if hit.category == self._shelf.value]
-            shown = [(str(hit.id), hit.file(self.session.root), hit.path, hit.metadata) for hit in hits]
-        self._gallery.pictures = [jpeg_of_file(file, THUMB) for _, file, _, _ in shown]
+            hits = [hit for hit in self.session.pictures if self._shelf.value in (ALL, hit.category)][:CHOICES]
+            root, shown = self.session.root, [(str(hit.id), hit.path, hit.metadata) for hit in hits]
+        self._gallery.pictures = [thumbnail(root, path, THUMB) for _, path, _ in shown]
         self._gallery.items = [
-            {"key": key, "alt": words(path, meta), "caption": str(meta.get("category", ""))}
-            for key, _, path, meta in shown
+            {"key": key, "alt": words(path, meta), "caption": str(meta.get("category", "")).replace("_", " ")}
+            for key, path, meta in shown
         ]
 
     def _start_with(self, change: Any) -> None:
@@ -159,14 +170,15 @@ class SearchPanel(widgets.VBox):
         else:
             self.session.ask(bytes(file["content"]), file["name"])
 
-    def _fetch(self, change: Any) -> None:
-        address = change["new"].strip()
+    def _fetch(self) -> None:
+        address = self._address.value.strip()
         if not address:
             return
         if not address.startswith(("http://", "https://")):
             self.session.refuse(address, "an address begins with http:// or https://; a file is uploaded")
         else:
-            self.session.ask(address)
+            # not in Newest's thread: a slow server must not keep the search waiting
+            threading.Thread(target=self.session.ask, args=(address,), daemon=True).start()
 
     def _dragged(self, change: Any) -> None:
         if self.session.query and change["new"] and not self._quiet:
@@ -227,8 +239,8 @@ class SearchPanel(widgets.VBox):
 
     # a button that hides or disables itself gives the keyboard's focus to what comes next
 
-    def _go_back(self) -> None:
-        self.session.back()
+    def _go_back(self, steps: int = 1) -> None:
+        self.session.back(steps)
         if not self.session.history:
             self._hits.focus_on()
 
@@ -249,21 +261,23 @@ class SearchPanel(widgets.VBox):
         query = self.session.query
         if query is None:
             return
-        why, picture = widgets.Button(description="Why this one?"), _uri_of(lambda: self.session.picture(hit))
-        close, answer = widgets.Button(description="Close"), widgets.HTML()
+        why, close = widgets.Button(description="Why this one?"), widgets.Button(description="Close")
+        answer, self._detailed = widgets.HTML(), hit
         rows = {"rank": hit.rank, "distance": f"{hit.distance:.4f}", "file": hit.path, "id": hit.id, **hit.metadata}
         cells = "".join(
             f"<tr><th>{html.escape(str(k))}</th><td>{html.escape(str(v))}</td></tr>" for k, v in rows.items()
         )
-        shown = _side_by_side(
-            _uri(query.part), picture, "the query", f"hit {hit.rank}: {words(hit.path, hit.metadata)}"
+        shown = side_by_side(
+            figure(lambda: query.part, "the query"),
+            figure(lambda: self.session.picture(hit), f"hit {hit.rank}: {words(hit.path, hit.metadata)}"),
         )
         why.on_click(lambda _: self._explain(hit, answer))
         close.on_click(lambda _: self._close(hit))
         self._details.children = [
-            widgets.HTML(f"<h4>Hit {hit.rank}</h4>{shown}<table class='memora-table'>{cells}</table>"),
+            widgets.HTML(f"<h4>Hit {hit.rank}</h4>{shown}"),
             widgets.HBox([why, close]),
             answer,
+            widgets.HTML(f"<table class='memora-table'>{cells}</table>"),
         ]
         why.focus()  # also brings the details into view
 
@@ -272,14 +286,18 @@ class SearchPanel(widgets.VBox):
         try:
             found, query = self.session.why(hit), self.session.query
             assert query is not None
-            pictures = [
-                _uri(Image.fromarray(overlay(query.part, found.query, found.query_box))),
-                _uri(Image.fromarray(overlay(self.session.picture(hit), found.hit, found.hit_box))),
+            drawn = [
+                overlay(query.part, found.query, found.query_box),
+                overlay(self.session.picture(hit), found.hit, found.hit_box),
             ]
         except ImageError as error:
             answer.value = f"<p role='status'>{html.escape(str(error))}</p>"
             return
-        shown = _side_by_side(*pictures, "the query, bright where it agrees", "the hit, bright where it agrees")
+        figures = [
+            figure(lambda one=one: Image.fromarray(one), f"the {name}, bright where it agrees")
+            for one, name in zip(drawn, ("query", "hit"), strict=True)
+        ]
+        shown = side_by_side(*figures)
         answer.value = f"<p role='status' class='memora-why'>{html.escape(str(found))}</p>{shown}"
 
     # drawing
@@ -299,8 +317,10 @@ class SearchPanel(widgets.VBox):
     def _draw(self) -> None:
         session = self.session
         query = session.query
-        if query is not self._drawn_query:
+        if query is not self._drawn_query or (session.state != "searching" and self._detailed not in session.hits):
             self._details.children = ()
+        if query is not self._drawn_query:
+            self._draw_earlier()
         if query is not self._drawn_query or session.state == "failed":  # a box that was refused goes back
             self._draw_query()
         for control, value in (
@@ -312,10 +332,12 @@ class SearchPanel(widgets.VBox):
             control.value = session.settings.allowed.get(name, ())
         self._call.code = session.call
         self._back.disabled = not session.history
-        self._again.layout.display = None if session.state == "failed" and query else "none"
+        # where a file was refused the hits are still those of the query before: nothing to try again
+        failed = session.state == "failed" and query is not None and not session.hits
+        self._again.layout.display = None if failed else "none"
         self._clear_here.layout.display = None if session.state == "nothing found" else "none"
         if session.state != "searching":
-            self._hits.pictures = [jpeg_of_file(hit.file(session.root), THUMB) for hit in session.hits]
+            self._hits.pictures = [thumbnail(session.root, hit.path, THUMB) for hit in session.hits]
             self._hits.items = [self._item(hit) for hit in session.hits]
         busy = str(session.state == "searching").lower()
         # last, for it says that the rest is there
@@ -325,6 +347,7 @@ class SearchPanel(widgets.VBox):
         )
 
     _drawn_query: Any = None
+    _detailed: Hit | None = None
 
     def _draw_query(self) -> None:
         query = self._drawn_query = self.session.query
@@ -332,13 +355,22 @@ class SearchPanel(widgets.VBox):
             return
         width, height = query.picture.size
         self._view.alt = f"the query: {query.name}"
-        self._view.picture = _jpeg(query.picture, VIEW)
+        self._view.picture = jpeg(query.picture, VIEW)
         box = query.box or (0, 0, width, height)
         for side, value, most in zip(self._sides, box, (width, height) * 2, strict=True):
             side.max = most
             side.value = value
         left, top, right, bottom = box
         self._view.box = [left / width, top / height, right / width, bottom / height] if query.box else []
+
+    def _draw_earlier(self) -> None:
+        earlier = self.session.history[: -EARLIER - 1 : -1]
+        self._earlier_box.layout.display = None if earlier else "none"
+        self._earlier.pictures = [jpeg(query.part, THUMB) for query in earlier]
+        self._earlier.items = [
+            {"key": str(steps), "alt": f"back to {query.name}", "caption": ""}
+            for steps, query in enumerate(earlier, start=1)
+        ]
 
     def _item(self, hit: Hit) -> dict[str, Any]:
         category = self.session.query.category if self.session.query else ""
@@ -347,21 +379,25 @@ class SearchPanel(widgets.VBox):
         caption = f"{hit.rank}. {hit.distance:.3f} {hit.category}{sign}"
         return {"key": str(hit.id), "alt": words(hit.path, hit.metadata), "caption": caption, "mark": mark}
 
-    def _layout(self) -> list[widgets.Widget]:
+    def _layout(self) -> widgets.Widget:
         choose = widgets.Accordion(
             [widgets.VBox([self._shelf, self._gallery])], titles=["Pick one of our pictures"], selected_index=0
         )
         choose.add_class("memora-choose")
+        for wide in (self._shelf, self._address, self._network, self._metric, *self._filters.values()):
+            wide.layout.width = "auto"
+        self._address.layout.flex, self._get.layout.width = "1", "auto"
         query = widgets.VBox(
             [
                 choose,
-                self._address,
+                widgets.HBox([self._address, self._get]),
                 _help("A picture on the web; Enter fetches it."),
                 self._view,
                 _help(f"JPEG, PNG, WebP, BMP, TIFF or GIF; up to {MAX_BYTES >> 20} MB."),
                 widgets.HBox(self._sides, layout={"flex_flow": "row wrap"}),
                 _help("The part to search by, in pixels."),
                 self._whole,
+                self._earlier_box,
             ]
         )
         rows = [
@@ -375,8 +411,9 @@ class SearchPanel(widgets.VBox):
             ),
         ]
         controls = widgets.VBox([part for control, text in rows for part in (control, _help(text))] + [self._clear])
-        results = widgets.VBox([self._status, widgets.HBox([self._back, self._again, self._clear_here]), self._hits,
-            self._details, widgets.HTML("<h4>The call</h4>"), self._call])  # fmt: skip
+        told = "`vector` is `extractor.embed([picture])[0]`, as in notebook 4; of this panel, `panel.session.vector`."
+        results = widgets.VBox([widgets.HBox([self._back, self._again, self._clear_here]), self._hits, self._details,
+            widgets.HTML("<h4>The call</h4>"), self._call, _help(told)])  # fmt: skip
         for box, name, title in (
             (query, "query", "Query"),
             (controls, "controls", "Settings"),
@@ -386,7 +423,7 @@ class SearchPanel(widgets.VBox):
             box.add_class(f"memora-{name}")
         columns = widgets.Box([query, results, controls])
         columns.add_class("memora-columns")
-        return [columns]
+        return columns
 
 
 def _gallery(label: str, name: str, *, details: bool = False) -> Gallery:
@@ -396,49 +433,6 @@ def _gallery(label: str, name: str, *, details: bool = False) -> Gallery:
 
 
 def _help(text: str) -> widgets.HTML:
-    made = widgets.HTML(html.escape(text))
+    made = widgets.HTML(re.sub("`(.+?)`", r"<code>\1</code>", html.escape(text)))
     made.add_class("memora-help")
     return made
-
-
-def words(path: str, metadata: dict[str, Any]) -> str:
-    """Describe a picture for those who do not see it."""
-    known = [str(metadata[name]) for name in ("color", "material", "category") if metadata.get(name)]
-    behind = f" on {metadata['background']}" if metadata.get("background") else ""
-    return " ".join(known).replace("_", " ") + behind if known else Path(path).name
-
-
-def _jpeg(picture: Image.Image, size: int) -> bytes:
-    small, out = picture.copy(), io.BytesIO()
-    small.thumbnail((size, size))
-    small.save(out, "JPEG", quality=85)
-    return out.getvalue()
-
-
-@functools.lru_cache(maxsize=4096)
-def jpeg_of_file(file: Path, size: int) -> bytes:
-    """Return a picture as a small JPEG; grey where its file can't be opened, which the details then say."""
-    try:
-        return _jpeg(open_image(file, size), size)
-    except ImageError:
-        return _jpeg(Image.new("RGB", (size, size), "#d0d7de"), size)
-
-
-def _uri(picture: Image.Image) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(_jpeg(picture, VIEW)).decode()
-
-
-def _uri_of(open_picture: Callable[[], Image.Image]) -> str:
-    try:
-        return _uri(open_picture())
-    except ImageError:
-        return ""
-
-
-def _side_by_side(left: str, right: str, left_words: str, right_words: str) -> str:
-    shown = [(left, left_words), (right, right_words)]
-    figures = [
-        f"<figure><img src='{uri}' alt='{(said := html.escape(words))}'><figcaption>{said}</figcaption></figure>"
-        for uri, words in shown
-    ]
-    return f"<div class='memora-pair'>{''.join(figures)}</div>"

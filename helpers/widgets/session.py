@@ -123,7 +123,8 @@ class SearchSession:
         self.choices, self.metrics = self._look_at_collection()
         self._start = start or (lambda work: work())
         self._watchers: list[Callable[[], None]] = []
-        self._newest = 0
+        self._newest = 0  # search
+        self._turn = 0  # choice of a query
         self._last: np.ndarray | None = None
         self._lock = threading.RLock()
         self._vectors: dict[tuple[int, Box | None, str], tuple[Query, np.ndarray]] = {}
@@ -154,6 +155,7 @@ class SearchSession:
             )["data"]
         except InvalidRequestError:  # more rows than one query returns: too many to choose from, not to search
             rows = []
+        rows.sort(key=lambda row: row["image_path"])
         self.pictures = [Hit(0, 1.0, row["id"], row["image_path"], {n: row[n] for n in texts}) for row in rows]
         values = {name: sorted({row[name] for row in rows}) for name in texts}
         choices = {name: found for name, found in values.items() if 1 < len(found) <= CHOICES}
@@ -163,25 +165,40 @@ class SearchSession:
 
     def picture(self, hit: Hit) -> Image.Image:
         """Return a hit's picture. Raises ImageError where its file is gone."""
-        return open_image(hit.file(self.root))
+        return picture_of(self.root, hit.path)
 
     # what a person does
 
     def ask(self, source: Source, name: str = "", category: str = "") -> None:
-        """Search by a picture: a path, a URL, bytes, a PIL image or an array."""
+        """Search by a picture: a path, a URL, bytes, a PIL image or an array.
+
+        A URL may take seconds to answer. Where this runs in a thread of its own and something else is chosen
+        meanwhile, the answer that comes late is dropped.
+        """
+        with self._lock:
+            self._turn += 1
+            turn = self._turn
+        shown = name or (Path(str(source)).name if isinstance(source, str | Path) else "your picture")
+        if isinstance(source, str) and "://" in source:
+            self._show("searching", f"Fetching {shown} ...")
+        reason, picture = "", None
         try:
             if isinstance(source, bytes) and len(source) > MAX_BYTES:
                 raise ImageError(name or "the file", f"larger than {MAX_BYTES >> 20} MB: save it smaller")
             picture = open_image(source)
         except ImageError as error:
-            self.refuse(name or error.name, error.reason)
-            return
-        shown = name or (Path(str(source)).name if isinstance(source, str | Path) else "your picture")
-        self._go_to(Query(shown, picture, category))
+            name, reason = name or error.name, error.reason
+        with self._lock:
+            if turn != self._turn:
+                return
+            if picture:
+                self._go_to(Query(shown, picture, category))
+            else:
+                self.refuse(name, reason)
 
     def refuse(self, name: str, reason: str) -> None:
         """Tell that something can't be searched by; query and results stay."""
-        self._show("failed", f"{name} can't be used: {reason}.")
+        self._show("failed", f"{name} can't be used: {reason}{'' if reason.endswith('?') else '.'}")
 
     def more_like(self, hit: Hit) -> None:
         """Search by one of the hits."""
@@ -192,7 +209,12 @@ class SearchSession:
 
     def more_like_id(self, key: int) -> None:
         """Search by a picture of the collection, known by its key."""
-        rows = self.client.vectors.get(collection_name=self.collection, id=key, output_fields=self._output)["data"]
+        self._show("searching", "Looking for that picture ...")
+        try:
+            rows = self.client.vectors.get(collection_name=self.collection, id=key, output_fields=self._output)["data"]
+        except MemoraError as error:
+            self._show("failed", str(error))
+            return
         if not rows:
             self._show("failed", f"No picture with the key {key} is in {self.collection!r} any more.")
             return
@@ -201,7 +223,12 @@ class SearchSession:
     def _go_to(self, query: Query) -> None:
         if self.query is not None:
             self.history.append(self.query)
-        self.query = query
+        self._search_by(query)
+
+    def _search_by(self, query: Query) -> None:
+        with self._lock:
+            self._turn += 1
+            self.query = query
         self.search()
 
     def crop(self, box: Box | None) -> None:
@@ -219,8 +246,7 @@ class SearchSession:
                 )
                 return
             box = None if (left, top, right, bottom) == (0, 0, width, height) else (left, top, right, bottom)
-        self.query = replace(self.query, box=box)
-        self.search()
+        self._search_by(replace(self.query, box=box))
 
     def change(self, **settings: Any) -> None:
         """Change settings, named as in `Settings`, and search anew."""
@@ -236,11 +262,12 @@ class SearchSession:
         """Let all pass again."""
         self.change(allowed={}, least_similarity=None)
 
-    def back(self) -> None:
-        """Return to the query before this one."""
-        if self.history:
-            self.query = self.history.pop()
-            self.search()
+    def back(self, steps: int = 1) -> None:
+        """Return to the query before this one, or to one still earlier."""
+        if 1 <= steps <= len(self.history):
+            query = self.history[-steps]
+            del self.history[-steps:]
+            self._search_by(query)
 
     def why(self, hit: Hit) -> Agreement:
         """Compare the query and a hit place by place."""
@@ -264,8 +291,9 @@ class SearchSession:
     def arguments(self) -> dict[str, Any]:
         """What is sent with `client.vectors.search`, beside the vector."""
         params: dict[str, Any] = {"metric_type": self.settings.metric} if self.settings.metric else {}
-        if self.settings.least_similarity is not None and self.settings.metric != "L2":
-            params["params"] = {"radius": self.settings.least_similarity}
+        if (least := self.settings.least_similarity) is not None:
+            # of unit vectors the squared distance, which L2 is, is 2 - 2 cos
+            params["params"] = {"radius": 2 - 2 * least if self.settings.metric == "L2" else least}
         given = {"filter": self.filter, "search_params": params or None}
         return {
             "collection_name": self.collection,
@@ -327,7 +355,8 @@ class SearchSession:
             right = sum(hit.category == query.category for hit in hits)
             known = f", {right} of the category {query.category!r}" if query.category else ""
             part = ", by a part of it" if query.box else ""
-            return "found", f"{len(hits)} pictures most like {query.name}{part}{known}."
+            what = f"{len(hits)} picture{'s' if len(hits) > 1 else ''}"
+            return "found", f"{what} most like {query.name}{part}{known}."
         if self.settings.least_similarity is not None:
             return "nothing found", f"No picture is that similar (at least {self.settings.least_similarity:.2f})."
         return "nothing found", "No picture passes this filter."
@@ -345,6 +374,16 @@ class SearchSession:
 
     def __str__(self) -> str:
         return "\n".join([self.message, *(str(hit) for hit in self.hits)])
+
+
+def picture_of(root: Path, path: str, min_side: int | None = None) -> Image.Image:
+    """Open a picture of the collection. Raises ImageError where its file is gone, or would lie outside the folder."""
+    try:
+        return open_image(Hit(0, 0.0, 0, path).file(root), min_side)
+    except ImageError:
+        raise
+    except ValueError as error:
+        raise ImageError(path, str(error)) from None
 
 
 def _quoted(text: str) -> str:
