@@ -475,7 +475,7 @@ def test_the_map_for_readers_marks_where_the_query_lies_and_names_its_colors(kit
     figure = show_map(made, query=mug.vector)
     ring = figure.axes[0].lines[-1].get_xydata()[0]
     assert ring == pytest.approx(made.place(mug.vector))
-    assert capsys.readouterr().out.splitlines()[1].count("mug") >= 3
+    assert capsys.readouterr().out.splitlines()[1] == "The ring is the query: it lies among pictures of category mug."
     assert "mug" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
@@ -505,10 +505,16 @@ def test_on_a_page_the_map_is_made_when_a_browser_shows_it_and_not_before(mug):
 
 
 def test_a_map_that_cannot_be_made_is_told_below_its_frame(mug, monkeypatch):
-    box = map_panel(mug, start=lambda work: work())
+    box, client = map_panel(mug, start=lambda work: work()), mug.client
     monkeypatch.setattr(mug, "client", Memora("k", "p", "http://127.0.0.1:9"))
-    next(child for child in box.children if isinstance(child, MapView)).shown = True
+    view = next(child for child in box.children if isinstance(child, MapView))
+    view.shown = True
     assert "could not be reached" in box.children[-1].value
+    assert view.items == []
+    monkeypatch.setattr(mug, "client", client)
+    mug.search()
+    assert len(view.items) == 392, "it is made when Memora is back"
+    assert "mug" in box.children[-1].value
 
 
 def test_a_page_that_finds_no_memora_says_so_instead_of_a_traceback(monkeypatch, capsys):

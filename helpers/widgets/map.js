@@ -32,8 +32,7 @@ export default { render({ model, el }) {
       return node;
     });
     world.replaceChildren(...nodes, here);
-    said.textContent = nodes.length ? "Click a picture to search by it; then drag, and zoom with the wheel." :
-      "The map is being made ...";
+    said.textContent = nodes.length ? "Click a picture to search by it; then drag, and zoom with the wheel." : "";
     color();
     draw();
   };

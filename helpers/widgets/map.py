@@ -2,6 +2,7 @@
 
 import colorsys
 import html
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import ipywidgets as widgets
 import numpy as np
 
 from helpers.images import DATA
-from helpers.memora import Memora, MemoraError
+from helpers.memora import InvalidRequestError, Memora, MemoraError
 from helpers.plots import picture_map
 from helpers.search import as_matrix
 from helpers.widgets.browser import MapView
@@ -189,6 +190,7 @@ def map_panel(
         at once, and whatever else is on the page can be used meanwhile.
     """
     view, legend, mapped = MapView(), widgets.HTML(), session.collection
+    lost = False  # Memora was away when the map was to be made
     switch = widgets.Dropdown(description="Color by", options=list(session.choices) or ["category"])
 
     def fill() -> None:
@@ -204,10 +206,14 @@ def map_panel(
         mark()
 
     def tell() -> None:
+        nonlocal lost
         try:
+            legend.value = "<p role='status'>The map is being made ...</p>"
             fill()
+            lost = False
         except (MemoraError, ValueError) as error:  # too many pictures, too few, Memora gone
             legend.value = f"<p role='status'>No map: {html.escape(str(error))}</p>"
+            lost = not isinstance(error, InvalidRequestError | ValueError)  # such as these stay wrong
 
     def color(_: Any = None) -> None:
         if made is None:
@@ -219,14 +225,15 @@ def map_panel(
         legend.value = f"<ul class='memora-legend'>{''.join(squares)}</ul>"
 
     def mark() -> None:
-        vector = session.vector
-        view.query = []
+        vector, place = session.vector, []
         if made is not None and vector is not None and mapped == session.collection and len(vector) == made.dim:
-            view.query = [float(x) for x in made.place(vector)]
+            place = [float(x) for x in made.place(vector)]
+        view.query = place
 
     def follow() -> None:
-        if made is not None and mapped != session.collection and session.state != "searching":
-            (start or (lambda work: work()))(tell)  # another network: other vectors, another map
+        another = made is not None and mapped != session.collection  # of another network: other vectors, another map
+        if session.state == "found" and (another or lost):
+            (start or (lambda work: work()))(tell)
         else:
             mark()
 
@@ -267,9 +274,8 @@ def show_map(
     if query is not None:
         place = made.place(query)
         around = np.argsort(((made.places - place) ** 2).sum(1))[:NEIGHBOURS]
-        print(
-            f"The ring is the query; the {by} of the five nearest to it:", ", ".join(sorted(values[i] for i in around))
-        )
+        most = Counter(values[i] for i in around).most_common(1)[0][0]
+        print(f"The ring is the query: it lies among pictures of {by} {most}.")
     figure = picture_map([root / path for path in made.paths], made.places, [colors[v] for v in values], place)
     legend = [Line2D([], [], color=colors[v], lw=5, label=v) for v in sorted(colors)]
     figure.legend(handles=legend, loc="outside lower center", ncols=7, fontsize=8)

@@ -386,7 +386,8 @@ class SearchPanel(widgets.VBox):
         choose.add_class("memora-choose")
         for wide in (self._shelf, self._address, self._network, self._metric, *self._filters.values()):
             wide.layout.width = "auto"
-        self._address.layout.flex, self._get.layout.width = "1", "auto"
+        self._address.layout.flex, self._address.layout.min_width = "1", "0"
+        self._get.layout.flex, self._get.layout.width = "none", "auto"
         query = widgets.VBox(
             [
                 choose,
