@@ -131,7 +131,8 @@ def show_threshold(
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 2.9), layout="constrained", width_ratios=(1.4, 1))
-    bins = np.linspace(min(copies.min(), strangers.min()), 1, 26)
+    both = np.append(copies, strangers)
+    bins = np.linspace(both.min(), max(1, both.max()), 26)  # rounding lets a similarity be a hair over 1
     for values, name, (color, _), hatch in (
         (copies, "copies: to their originals", SERIES[0], None),
         (strangers, "strangers: to their nearest", SERIES[1], "///"),

@@ -80,6 +80,7 @@ def test_kinds_of_features_differ_by_mark_and_not_by_color_alone(capsys) -> None
 
 def test_the_threshold_stands_on_the_curve_where_it_says(capsys, rng: np.random.Generator) -> None:
     copies, strangers = rng.uniform(0.7, 1, size=40), rng.uniform(0.5, 0.8, size=20)
+    copies[0] = 1 + 1e-6
     truth, weight = np.repeat([1, 0], [40, 20]), np.repeat([1 / 40, 1 / 20], [40, 20])
     precision, recall, thresholds = precision_recall_curve(truth, np.append(copies, strangers), sample_weight=weight)
     number = np.argmax(precision[:-1] >= 0.95)
