@@ -629,6 +629,15 @@ def test_in_jupyterlab_the_notebook_shows_the_panel_and_it_is_readable_in_both_t
             contrast = Axe().run(page, ".memora-panel", {"runOnly": ["color-contrast"]}).response
             assert contrast["violations"] == []
             assert contrast["passes"][0]["nodes"], "axe looked at nothing"
+        page.keyboard.press("Control+b")  # without the list of files
+        page.set_viewport_size({"width": 360, "height": 740})
+        page.locator(".memora-hits li").first.scroll_into_view_if_needed()
+        keep(page, "lab-360", height=3000)
+        wider = page.evaluate("""() => {
+            const right = document.querySelector(".jp-Notebook").getBoundingClientRect().right;
+            return [...document.querySelectorAll(".memora-panel, .memora-panel *")].filter((e) =>
+                e.getBoundingClientRect().right > right).map((e) => e.outerHTML.slice(0, 90)); }""")
+        assert wider == []
 
 
 def menu(page: Page, *names: str) -> None:
