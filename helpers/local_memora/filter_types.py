@@ -61,6 +61,14 @@ def keys_in(schema: CollectionSchema, keys: list[Any]) -> Node:
     return one_of(primary, keys)
 
 
+def keys_between(schema: CollectionSchema, low: Any, high: Any) -> Node:
+    """Build the tree of `key >= low and key <= high` from keys of the right type."""
+    primary = schema.primary
+    key, kind = Field(1, primary.field_name, primary.data_type), KINDS[primary.data_type]
+    bounds = [Operation(1, sign, [key, Literal(1, end)], kind) for sign, end in ((">=", low), ("<=", high))]
+    return Operation(1, "and", bounds, "bool")
+
+
 def one_of(field: FieldSchema, values: list[Any]) -> Node:
     """Build the tree of `field in [...]` from values of the field's own type."""
     literals: list[Any] = [Literal(1, value) for value in values]
