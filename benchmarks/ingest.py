@@ -1,0 +1,73 @@
+"""Rows in: the client beside raw LanceDB, what JSON alone costs, and Milvus Lite."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from benchmarks.measure import Table, installed, isolated, target
+from benchmarks.stores import BATCH, stores
+from benchmarks.vectors import DIM, Vectors, embeddings, make
+
+
+def tables(rows: int, repeats: int, milvus: str | None) -> list[Table]:
+    """Measure how fast rows go in, a thousand at a time, into an empty collection."""
+    contenders = {
+        name: maker
+        for name, (package, maker) in stores(milvus).items()
+        if name not in ("numpy", "FAISS") and (package is None or installed(package))
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        vectors = make(*embeddings(), rows, Path(folder))
+        seconds: dict[str, list[float]] = {name: [] for name in [*contenders, "JSON alone"]}
+        peaks = dict.fromkeys(seconds, 0.0)
+        for _ in range(repeats):  # in turn: what slows the machine for a while slows them all
+            for name in seconds:
+                engine = milvus if "server" in name else None
+                run = (_json, vectors) if name == "JSON alone" else (_insert, contenders[name], vectors, engine)
+                took, peak = isolated(*run)
+                seconds[name].append(took)
+                peaks[name] = max(peaks[name], peak)
+    speed = {name: rows / float(np.median(times)) for name, times in seconds.items()}
+    ours, parts = speed["Memora, embedded"], 1 / (1 / speed["JSON alone"] + 1 / speed["LanceDB"])
+    targets = [
+        target("ingest at most twice what JSON and raw LanceDB cost together", parts / ours <= 2, f"{parts / ours:.2f}")
+    ]
+    if "Milvus Lite" in speed:
+        gain = ours / speed["Milvus Lite"]
+        targets.append(target("ingest at least 3 times as fast as Milvus Lite", gain >= 3, f"{gain:.1f} times"))
+    return [
+        Table(
+            "ingest",
+            f"Ingest: {rows:,} rows of {DIM} numbers",
+            f"Inserted {BATCH:,} at a time, each contender in a process of its own. JSON alone: the requests' bodies "
+            "encoded and decoded again with orjson, nothing stored.",
+            [{"into": name, "rows/s": s, "peak MB": peaks[name]} for name, s in speed.items()],
+            targets,
+        )
+    ]
+
+
+def _insert(maker: Callable[..., Any], vectors: Vectors, engine: str | None) -> float:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        options = {"engine": engine} if engine else {}
+        store = maker(Path(home), DIM, **options)
+        first, *batches = [*vectors.batches(BATCH)]
+        store.insert(*first)  # the first call prepares things
+        start = time.perf_counter()
+        for ids, part in batches:
+            store.insert(ids, part)
+        return (time.perf_counter() - start) * vectors.count / (vectors.count - BATCH)
+
+
+def _json(vectors: Vectors) -> float:
+    batches = [*vectors.batches(BATCH)]
+    start = time.perf_counter()
+    for ids, part in batches:
+        rows = [{"id": key, "vector": vector} for key, vector in zip(ids.tolist(), part, strict=True)]
+        orjson.loads(orjson.dumps({"data": rows}, option=orjson.OPT_SERIALIZE_NUMPY))
+    return time.perf_counter() - start
