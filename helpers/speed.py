@@ -1,5 +1,6 @@
 """Networks that say the same in less time."""
 
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -108,6 +109,7 @@ def openvino_network(network: Network, pixels: Any, precision: str) -> Network:
     """
     import torch
 
+    sys.modules.setdefault("openvino_telemetry", None)  # it would report each use to its makers; without it none is
     try:
         import openvino
     except ImportError as error:

@@ -153,6 +153,13 @@ def test_openvino_gives_the_same_vectors_and_maps(precise, name):
     assert np.abs(ours - theirs).max() < 1e-4
 
 
+def test_openvino_reports_to_nobody():
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    EfficientNetExtractor(backend="openvino")
+    reporter = sys.modules["openvino.tools.ovc.telemetry_utils"].tm
+    assert reporter.__name__ == "openvino.tools.ovc.telemetry_stub", "convert_model would send statistics"
+
+
 def test_without_openvino_a_sentence_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ImportError, match=r'needs the package openvino: pip install "\.\[openvino\]"'):
