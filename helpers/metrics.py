@@ -168,7 +168,7 @@ class Interval:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.mean:.2f} ({self.low:.2f} to {self.high:.2f})"
+        return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
 def bootstrap_interval(
@@ -231,7 +231,7 @@ class Quality:
     k: int
 
     def __str__(self) -> str:
-        return f"{self.name:<30}" + "".join(f"{value!s:<22}" for value in (self.p1, self.p5, self.recall, self.map))
+        return f"{self.name:<24}" + "".join(f"{value!s:<19}" for value in (self.p1, self.p5, self.recall, self.map))
 
 
 def quality(
@@ -266,7 +266,7 @@ def quality(
 def table(rows: Sequence[Quality]) -> str:
     """Return rows as text, under a heading."""
     heading = ("P@1", "P@5", f"recall@{rows[0].k}" if rows else "recall", "mAP")
-    return "\n".join([" " * 30 + "".join(f"{name:<22}" for name in heading), *map(str, rows)])
+    return "\n".join([" " * 24 + "".join(f"{name:<19}" for name in heading), *map(str, rows)])
 
 
 def _ranking(relevant: np.ndarray, k: int = 1) -> np.ndarray:

@@ -174,7 +174,7 @@ def test_a_row_of_the_table_says_each_measure_with_its_interval() -> None:
     assert row.map.mean == pytest.approx(((1 + 1 + 3 / 6) / 3 + (1 / 6) / 2) / 2)
     heading, line = table([row]).splitlines()
     assert heading.split() == ["P@1", "P@5", "recall@6", "mAP"]
-    assert line.startswith("hash ") and "0.50 (0.00 to 1.00)" in line
+    assert line.startswith("hash ") and "0.50 [0.00, 1.00]" in line
     assert heading.index("mAP") == line.index(f"{row.map}")
 
 

@@ -229,4 +229,4 @@ def test_your_own_pictures_are_measured_in_sub_folders_or_without_any_and_a_brok
     assert "5 pictures in 0 sub-folders\n" in said["flat"]
     assert "only the copies can tell" in said["flat"] and "only the copies can tell" in said["one"]
     assert "5 pictures in 2 sub-folders\n" in said["bäume und häuser"]
-    assert "mAP" in said["bäume und häuser"] and "1.00 (1.00 to 1.00)" in said["bäume und häuser"]
+    assert "mAP" in said["bäume und häuser"] and "1.00 [1.00, 1.00]" in said["bäume und häuser"]
