@@ -463,7 +463,10 @@ def test_the_call_that_can_be_copied_is_the_one_that_was_made(page, same):
 
 
 NEAR = """(key) => {
-    const at = (which) => document.querySelector(`.memora-map ${which}`).getAttribute("transform").match(/[\\d.]+/g);
+    const at = (which) => {
+        const found = document.querySelector(`.memora-map ${which}`)?.getAttribute("transform");
+        return found ? found.match(/[\\d.]+/g) : [NaN, NaN];  // the map is not there yet
+    };
     const [x, y] = at(".here"), [left, top] = at(`g[data-key="${key}"]`);
     return Math.hypot(x - left, y - top) < 80;
 }"""
