@@ -1,0 +1,100 @@
+"""Benchmarks that can be believed: contenders do the same work, peaks and medians are what they say."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import features, ingest, search
+from benchmarks.__main__ import write
+from benchmarks.measure import Table, installed, isolated, latencies, machine, medians, target
+from benchmarks.stores import BATCH, stores
+from benchmarks.vectors import DIM, make
+from helpers.images import load_folder
+from helpers.metrics import index_recall
+
+ROWS = 3 * BATCH
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    collection = rng.normal(size=(400, DIM)).astype(np.float32)
+    collection /= np.linalg.norm(collection, axis=1, keepdims=True)
+    return make(collection, collection[:20], ROWS, tmp_path_factory.mktemp("vectors"))
+
+
+def test_the_file_gives_back_the_vectors_and_exact_are_the_nearest(vectors):
+    parts = list(vectors.batches(BATCH))
+    ids, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
+    assert len(parts) == 3
+    assert ids.tolist() == list(range(ROWS))
+    assert np.abs(np.linalg.norm(rows, axis=1) - 1).max() < 1e-5
+    assert np.argsort(-(vectors.queries @ rows.T), axis=1)[:, :10].tolist() == vectors.exact.tolist()
+
+
+@pytest.mark.parametrize("nlist", [None, 16])
+@pytest.mark.parametrize("name", list(stores(None)))
+def test_every_contender_finds_what_is_nearest_so_that_none_is_fast_by_being_wrong(vectors, name, nlist, tmp_path):
+    package, maker = stores(None)[name]
+    if package and not installed(package):
+        pytest.skip(f"{package} is not installed")
+    store = maker(tmp_path, DIM)
+    for ids, part in vectors.batches(BATCH):
+        store.insert(ids, part)
+    store.build(nlist)
+    found = [store.search(query) for query in vectors.queries]
+    assert all(len(ids) == 10 for ids in found)
+    assert np.mean(index_recall(found, vectors.exact)) == 1.0  # with 16 lists all of them are looked at
+
+
+def test_the_tables_of_ingest_and_search_have_a_baseline_and_say_whether_targets_are_met(vectors):
+    (table,) = ingest.tables(ROWS, 1, None)
+    assert [row["into"] for row in table.rows][:2] == ["LanceDB", "Memora, embedded"]
+    assert all(row["rows/s"] > 0 and row["peak MB"] > 20 for row in table.rows)
+    assert table.targets[0].startswith(("met: ", "**not met**: "))
+    measured, peak = isolated(search._search, stores(None)["numpy"][1], vectors, None, 1, None)
+    assert measured["recall@10"] == 1.0
+    assert 0 < measured["p50 ms"] <= measured["p95 ms"]
+    assert peak > 20
+
+
+def test_the_plain_loop_gives_the_vectors_that_the_kit_gives(extractor):
+    files = [load_folder().root / path for path in load_folder().paths[::100]]
+    assert np.abs(features._plain("efficientnet-lite0")(files) - extractor.embed(files)).max() < 1e-5
+
+
+def held(megabytes: int) -> int:
+    return int(np.ones(megabytes * 125_000).sum())
+
+
+def test_a_peak_is_that_of_the_work_and_not_of_the_process_that_asked():
+    ours = np.ones(50_000_000)  # 400 MB here
+    small, large = isolated(held, 1)[1], isolated(held, 300)[1]
+    assert ours.sum() == 50_000_000
+    assert small < 250
+    assert 250 < large - small < 400
+
+
+def test_times_are_medians_without_the_first_round():
+    naps = iter([0.5, 0.01, 0.01, 0.2])
+    seconds = medians({"nap": lambda: time.sleep(next(naps))}, 3)
+    assert 0.01 <= seconds["nap"] < 0.2
+    naps = iter([0.5, *[0.01] * 4])
+    median, p95 = latencies(lambda _: time.sleep(next(naps)), [0, 0], 2)
+    assert 10 <= median <= p95 < 500
+
+
+def test_results_are_readable_by_people_and_by_programs(tmp_path: Path):
+    rows = [{"in": "numpy", "p50 ms": 1.234, "rows": 100_000, "peak MB": None}]
+    table = Table("one", "One table", "A note.", rows, [target("fast", False, "slow")])
+    described = machine()
+    write(tmp_path, described, [table], "python -m benchmarks search")
+    text = (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
+    assert "| numpy | 1.23 | 100,000 |  |" in text
+    assert "- **not met**: fast (measured: slow)" in text
+    assert described["processor"] in text
+    data = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert data["tables"]["one"]["rows"] == rows
