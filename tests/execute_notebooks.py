@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
@@ -17,9 +18,15 @@ from tests.clean_state import environment
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
 
-def execute(path: Path) -> nbformat.NotebookNode:
-    """Execute a notebook in a fresh kernel and return it with its outputs, as a reader sees them."""
+def execute(path: Path, edits: Mapping[str, str] | None = None) -> nbformat.NotebookNode:
+    """Execute a notebook in a fresh kernel and return it with its outputs, as a reader sees them.
+
+    `edits` are changes that a learner would make first: source text, which must be there, to what replaces it.
+    """
     notebook = nbformat.read(path, as_version=4)
+    for old, new in (edits or {}).items():
+        (cell,) = (cell for cell in notebook.cells if cell.cell_type == "code" and old in cell.source)
+        cell.source = cell.source.replace(old, new)
     resources = {"metadata": {"path": str(path.parent)}}
     options = {"timeout": 180, "kernel_name": "python3", "record_timing": False, "coalesce_streams": True}
     NotebookClient(notebook, resources=resources, **options).execute()
