@@ -211,37 +211,39 @@ def show_blame(rows: Mapping[str, Blame]) -> "Figure":
 
 
 def show_curves(curves: Mapping[str, Sequence[tuple[int, Measured]]], *, exact: Measured | None = None) -> "Figure":
-    """Draw recall against latency, one line an index, and print where each first reaches a recall of 0.95.
+    """Draw recall against the setting and against the time of a search, one line an index, and print the recalls.
 
     Parameters
     ----------
-    curves : mapping of name to sequence of (parameter, Measured)
-        The parameter is written beside its point.
+    curves : mapping of name to sequence of (setting, Measured)
+        The setting is an nprobe or an ef.
     exact : Measured, optional
         What looking at every vector gave.
     """
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import NullLocator, ScalarFormatter
 
-    figure, axis = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    figure, (by_setting, by_time) = plt.subplots(1, 2, figsize=(8.6, 3.6), sharey=True, layout="constrained")
     styles = [("#0072B2", "o-"), ("#D55E00", "s--"), ("#009E73", "^:"), ("#CC79A7", "v-.")]
     for (name, points), (color, style) in zip(curves.items(), styles, strict=False):
-        axis.plot([m.p50 for _, m in points], [m.recall for _, m in points], style, color=color, label=name, ms=5)
-        for at, (value, m) in enumerate(points):
-            if at == 0 or abs(m.recall - points[at - 1][1].recall) > 0.02:  # where they lie apart
-                axis.annotate(str(value), (m.p50, m.recall), (5, -9), textcoords="offset points", fontsize=7)
-        reached = next((value for value, m in points if m.recall >= 0.95), None)
-        print(f"{name}: recall of 0.95 reached at {'none of these' if reached is None else f'{reached}.0'}")
+        recalls = [measured.recall for _, measured in points]
+        by_setting.plot([setting for setting, _ in points], recalls, style, color=color, label=name, ms=5)
+        by_time.plot([measured.p50 for _, measured in points], recalls, style, color=color, ms=5)
+        told = ", ".join(f"{recall:.2f} at {setting}" for recall, (setting, _) in zip(recalls, points, strict=True))
+        print(f"{name}: recall {told}")
     if exact:
-        axis.plot(exact.p50, exact.recall, "*", color="black", ms=13, label="FLAT: exact")
-    axis.set(xscale="log", xlabel="milliseconds a search, half are faster", ylabel="recall@10", ylim=(-0.03, 1.06))
-    ticks = [t for t in (1, 2, 3, 5, 7, 10, 20, 30, 50, 70, 100, 200, 300, 500) if _within(t, axis.get_xlim())]
-    axis.set_xticks(ticks, ticks)
-    axis.minorticks_off()
-    axis.grid(color="#D0D7DE", lw=0.5)
-    axis.legend(fontsize=8, loc="lower right")
+        by_time.plot(exact.p50, exact.recall, "*", color="black", ms=13, label="FLAT: exact")
+    settings = sorted({setting for points in curves.values() for setting, _ in points})
+    by_setting.set(xscale="log", xlabel="nprobe, or ef", ylabel="recall@10")
+    by_setting.set_xticks(settings, settings, fontsize=8)
+    by_time.set(xscale="log", xlabel="milliseconds; half of the searches are faster")
+    low, high = by_time.get_xlim()
+    by_time.set_xticks([t for t in (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000) if low <= t <= high])
+    by_time.xaxis.set_major_formatter(ScalarFormatter())
+    by_setting.yaxis.set_major_formatter("{x:.2f}")
+    for axis in (by_setting, by_time):
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.grid(color="#D0D7DE", lw=0.5)
+    figure.legend(fontsize=8, ncols=4, frameon=False, loc="outside lower center")
     plt.close(figure)
     return figure
-
-
-def _within(value: float, limits: tuple[float, float]) -> bool:
-    return limits[0] <= value <= limits[1]
