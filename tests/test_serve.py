@@ -20,6 +20,7 @@ import pytest
 
 import helpers.connect
 from helpers.connect import ROOT, connect
+from helpers.local_memora import serve
 from helpers.memora import AuthenticationError, InvalidRequestError, MemoraError, NotFoundError, UnavailableError
 from helpers.memora.models import Collection
 from tests.served import Served, command, served, started, surroundings
@@ -519,7 +520,7 @@ def test_idle_connections_do_not_keep_it(tmp_path):
             lines.append(used.sock)
         began = time.monotonic()
         assert process.stop() == 0
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < serve.STALLED_SECONDS - 1
         assert [line.recv(1) for line in lines] == [b""] * 20  # closed, not reset
         for line in lines:
             line.close()
@@ -543,7 +544,7 @@ def test_a_busy_client_on_one_connection_does_not_keep_it(tmp_path):
         until(lambda: count > 100)
         began = time.monotonic()
         assert process.stop() == 0
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < serve.STALLED_SECONDS - 1
         for thread in threads:
             thread.join(10)
             assert not thread.is_alive()
@@ -555,7 +556,7 @@ def test_a_client_that_stops_sending_keeps_it_for_a_while_only(tmp_path):
         time.sleep(0.2)
         began = time.monotonic()
         assert process.stop() == 0
-        assert 0.5 < time.monotonic() - began < 5
+        assert 0.5 < time.monotonic() - began < serve.DRAIN_SECONDS / 2
         line.close()
 
 

@@ -38,8 +38,10 @@ while task := sys.stdin.readline():
         exec(task["work"], globals() | {"number": task["number"]})
     say("end")
 """
-# A work that does what it is told, line by line, and says what came of it.
+# A work that does what it is told, line by line, and says what came of it; `sent` are the requests it took.
 OBEDIENT = """
+sent = []
+client._http._client.event_hooks = {"request": [sent.append]}
 while line := heard():
     try:
         say(eval(line))
