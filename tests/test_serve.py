@@ -469,7 +469,7 @@ def test_requests_in_progress_are_answered_while_new_connections_are_refused(tmp
     with waiting(tmp_path, "", "--threads", "2") as process, ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(httpx.post, f"{process.url}/{n}", content=b"%d" % n, timeout=30) for n in range(4)]
         until(lambda: len(list(tmp_path.glob("*.begun"))) == 2)  # two worked on, two that wait for a thread
-        time.sleep(0.2)  # those have sent theirs by now
+        time.sleep(1)  # those have sent theirs by now
         process.process.send_signal(number)
         until(lambda: refuses(process.port))
         assert process.process.poll() is None
