@@ -1,6 +1,8 @@
 """What differs between engines: each difference is asserted, and docs/engines.md has one row for each."""
 
+import random
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 
 from helpers.connect import ROOT
+from helpers.local_memora.filter_types import CALLS
 from tests.contract import ALL, ODD, Api, Table, body, column, ids, index, shape
 
 
@@ -256,6 +259,37 @@ def test_an_engine_does_what_the_table_says_or_refuses_naming_the_one_that_does(
             api.post("collections/drop", sent["project_id"], collectionName="new")
     assert full.rows() == 3
     assert api.ok("collections/list") == [full.name]
+
+
+INSIDE = ["id", "n", "f", "s", "info", 'info["n"]', 'info["deep"]["a"][0]', "tags[0]", "floats[0]", "color", "year"]
+VALUES = ["1", "-1", "2.5", '"red"', "''", "true", "1e300", "-9223372036854775808", "300", '"\U0001f600"']
+SOUGHT = ["", ", 5", ", [5]", ", [5, 2.5]", ', ["red", 5]', ", []"]
+
+
+def made_up(rng: random.Random, depth: int) -> str:
+    """Return a filter, or what looks like one, about fields of every kind."""
+    inner, field = [made_up(rng, depth - 1) for _ in range(2)] if depth else ["id", "1"], rng.choice(INSIDE)
+    shapes = (
+        rng.choice(INSIDE + VALUES),
+        f"{field} in [{', '.join(rng.sample(VALUES, rng.randint(0, 3)))}]",
+        f"{field} {rng.choice(['==', '<', '>='])} {rng.choice(VALUES)}",
+        f"{inner[0]} {rng.choice(['==', '!=', '+', '*', '%'])} {inner[1]}",
+        f"({inner[0]}) {rng.choice(['and', 'or'])} not ({inner[1]})",
+        f'{field} like "re%"',
+        f"{rng.choice([*CALLS])}({rng.choice(INSIDE)}{rng.choice(SOUGHT)})",
+    )
+    return rng.choice(shapes[1:] if depth else shapes)
+
+
+def test_no_filter_about_fields_of_any_kind_fails_a_server(full):
+    rng, seen = random.Random(3), Counter()
+    for _ in range(200):
+        filter = made_up(rng, rng.randint(1, 2))
+        status, said = full.post("vectors/query", filter=filter, outputFields=[])
+        assert status in (200, 400, 501), (filter, said)
+        seen[status] += 1
+    assert min(seen[status] for status in (200, 400, 501)) > 10, seen
+    assert full.rows() == 3
 
 
 def test_a_time_to_live_is_told_by_describe_or_refused(make, api):
