@@ -181,29 +181,39 @@ def smallest_nprobe(function: Callable[[Callable[[int], float], int, float], int
     found = [0.41, 0.62, 0.80, 0.80, 0.93, 0.95, 0.99, 1.0]
     asked: list[int] = []
 
+    class NotAskedWell(Exception):
+        """What stops the function; not an exception that its own code may raise."""
+
     def recall_at(nprobe: int) -> float:
         asked.append(nprobe)
         if not isinstance(nprobe, int | np.integer) or not 1 <= nprobe <= len(found):
-            raise LookupError
+            raise NotAskedWell(f"it asks for the recall at nprobe {nprobe!r}; there are lists 1 to {len(found)}.")
+        if len(asked) > 100:
+            raise NotAskedWell(f"it asks again and again, now at nprobe {nprobe}: does each step leave less to try?")
         return found[nprobe - 1]
 
     for target, right in ((0.9, 5), (0.8, 3), (0.95, 6), (0.3, 1), (1.0, 8)):
+        asked.clear()
         try:
             answer = function(recall_at, len(found), target)
-        except LookupError:
-            return _not_yet(f"it asks for the recall at nprobe {asked[-1]!r}; there are lists 1 to {len(found)}.")
+        except NotAskedWell as error:
+            return _not_yet(str(error))
+        if answer is None and asked:
+            return _not_yet(f"for the target {target} it returns nothing; did it try all lists, up to nlist?")
         if answer is None:
             return _not_yet("the function returns nothing: it still ends in `...`, or misses its `return`.")
         if not isinstance(answer, int | np.integer) or isinstance(answer, bool):
             return _not_yet(f"the function returns {answer!r}; an nprobe, a whole number, is wanted.")
-        if answer == right + 1 and found[right - 1] == target:
+        if answer > right and found[right - 1] == target:
             return _not_yet(
                 f"for the target {target} it gives {answer}; {right} reaches it exactly, and that is enough."
             )
         if answer > right:
             return _not_yet(f"for the target {target} it gives {answer}; a smaller one reaches it too.")
+        if answer < 1:
+            return _not_yet(f"for the target {target} it gives {answer}; the smallest nprobe there is, is 1.")
         if answer < right:
-            return _not_yet(f"for the target {target} it gives {answer}; the recall there is {recall_at(answer)}.")
+            return _not_yet(f"for the target {target} it gives {answer}; the recall there is {found[answer - 1]}.")
     print("Right: the smallest nprobe that reaches the target.")
 
 

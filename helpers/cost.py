@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,10 +117,12 @@ def wait_for_index(client: Memora, collection: str, index: str, seconds: float =
         It took longer than `seconds`.
     """
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    while True:
         (told,) = client.indexes.describe(collection_name=collection, index_name=index)["data"]
         if told["pendingRows"] == 0:
             return
+        if time.monotonic() >= until:
+            break
         time.sleep(0.1)
     raise TimeoutError(f"{told['pendingRows']} rows of {collection!r} are still in no index after {seconds:.0f} s")
 
@@ -172,9 +175,16 @@ def blame(
         The category of each id.
     wanted : sequence of n str
         The category of each query.
+
+    Raises
+    ------
+    ValueError
+        A query has more hits than were wanted, or there are not as many of one as of the others.
     """
     counts = np.zeros(5)
-    for ids, truth, kind in zip(found, exact, wanted, strict=True):
+    for number, (ids, truth, kind) in enumerate(zip(found, exact, wanted, strict=True)):
+        if len(ids) > len(truth):
+            raise ValueError(f"query {number} has {len(ids)} hits, {len(truth)} were wanted: search with that limit")
         for one in ids:
             counts[(0 if one in set(truth) else 1) + (0 if kinds[one] == kind else 2)] += 1
         counts[4] += len(truth) - len(ids)
@@ -221,11 +231,11 @@ def show_curves(curves: Mapping[str, Sequence[tuple[int, Measured]]], *, exact: 
         What looking at every vector gave.
     """
     import matplotlib.pyplot as plt
-    from matplotlib.ticker import NullLocator, ScalarFormatter
+    from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
 
     figure, (by_setting, by_time) = plt.subplots(1, 2, figsize=(8.6, 3.6), sharey=True, layout="constrained")
     styles = [("#0072B2", "o-"), ("#D55E00", "s--"), ("#009E73", "^:"), ("#CC79A7", "v-.")]
-    for (name, points), (color, style) in zip(curves.items(), styles, strict=False):
+    for (name, points), (color, style) in zip(curves.items(), cycle(styles), strict=False):  # the styles have no end
         recalls = [measured.recall for _, measured in points]
         by_setting.plot([setting for setting, _ in points], recalls, style, color=color, label=name, ms=5)
         by_time.plot([measured.p50 for _, measured in points], recalls, style, color=color, ms=5)
@@ -238,8 +248,11 @@ def show_curves(curves: Mapping[str, Sequence[tuple[int, Measured]]], *, exact: 
     by_setting.set_xticks(settings, settings, fontsize=8)
     by_time.set(xscale="log", xlabel="milliseconds; half of the searches are faster")
     low, high = by_time.get_xlim()
-    by_time.set_xticks([t for t in (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000) if low <= t <= high])
-    by_time.xaxis.set_major_formatter(ScalarFormatter())
+    times = [t for t in (0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if low <= t <= high]
+    if len(times) < 2:  # all times are alike
+        times = [t for t in MaxNLocator(4).tick_values(low, high) if low <= t <= high]
+    by_time.set_xticks(times)
+    by_time.xaxis.set_major_formatter(ScalarFormatter(useOffset=False))
     by_setting.yaxis.set_major_formatter("{x:.2f}")
     for axis in (by_setting, by_time):
         axis.xaxis.set_minor_locator(NullLocator())

@@ -31,7 +31,8 @@ class Visit:
     centers : int
         IVF_FLAT: how many centers the query was compared with before.
     walks : list of list of int
-        HNSW: for each layer, the top one first, the points the search stepped on, each nearer than the one before.
+        HNSW: for each layer, the top one first, the points the search stepped on, each nearer than the one before. A
+        step in layer 0 may lead over others that were not nearer.
     """
 
     found: list[int]

@@ -63,7 +63,14 @@ def grown(vectors: np.ndarray, count: int, seed: int = 0) -> tuple[np.ndarray, n
         Of unit length.
     parents : numpy.ndarray, shape (count,), int64
         Which of the given vectors each started at, and so which kind of thing it is.
+
+    Raises
+    ------
+    ValueError
+        There are too few vectors to have ten neighbors each.
     """
+    if len(vectors) <= NEIGHBORS:
+        raise ValueError(f"{len(vectors)} vectors are too few to grow more from: at least {NEIGHBORS + 1} are needed.")
     rng = np.random.default_rng(seed)
     similarity = vectors @ vectors.T
     np.fill_diagonal(similarity, -np.inf)

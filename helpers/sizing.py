@@ -76,8 +76,9 @@ def size(
     ValueError
         A number is too small, or the index is another one.
     """
-    for name, value, least in [("count", count, 1), ("dim", dim, 1), ("m", m, 2), ("replicas", replicas, 1)]:
-        if value < least:
+    given = [("count", count, 1), ("dim", dim, 1), ("nlist", nlist, 1), ("m", m, 2), ("replicas", replicas, 1)]
+    for name, value, least in [*given, ("row_bytes", row_bytes, 0)]:
+        if value is not None and value < least:
             raise ValueError(f"{name} is {value}; at least {least} is needed")
     vectors, rows = FLOAT32 * count * dim, row_bytes * count
     if index_type == "FLAT":

@@ -84,7 +84,7 @@ def test_the_graph_keeps_the_paper_s_promises_on_layers_and_links(plane, graph):
     assert graph.entry in graph.layers[-1]
 
 
-def test_every_step_of_the_walk_follows_a_link_seen_before_and_comes_nearer(plane, graph):
+def test_every_step_of_the_walk_comes_nearer_and_the_last_is_at_the_nearest_found(plane, graph):
     for query in QUERIES:
         visit = graph.search(query, 5, ef=8)
         assert len(visit.walks) == len(graph.layers) and visit.walks[0][0] == graph.entry
@@ -95,6 +95,38 @@ def test_every_step_of_the_walk_follows_a_link_seen_before_and_comes_nearer(plan
         assert len(visit.compared) == len(set(visit.compared)) == visit.comparisons
         for above, below in pairwise(visit.walks):
             assert below[0] == above[-1]
+        assert visit.walks[-1][-1] == visit.found[0]
+
+
+def test_every_step_of_the_walk_follows_a_link(graph):
+    for query in QUERIES:
+        visit = graph.search(query, 5, ef=8)
+        for number, walk in zip(range(len(graph.layers) - 1, -1, -1), visit.walks, strict=True):
+            links = graph.layers[number]
+            for one, other in pairwise(walk):  # in layer 0 it may lead over a point that was compared, too
+                ways = [one] if number else [point for point in visit.compared if point in links]
+                assert any(other in links[point] for point in ways)
+
+
+@pytest.mark.parametrize(("m", "ef_construction"), [(6, 24), (4, 8), (3, 5)])
+def test_a_larger_ef_never_finds_fewer_of_these_queries_nearest(plane, m, ef_construction):
+    graph = Hnsw(plane, m=m, ef_construction=ef_construction, seed=2)
+    truth = [set(nearest(plane, query, 5)) for query in QUERIES]
+    recalls = []
+    for ef in (5, 8, 16, 64):
+        found = [graph.search(query, 5, ef).found for query in QUERIES]
+        recalls.append(np.mean([len(set(ids) & wanted) / 5 for ids, wanted in zip(found, truth, strict=True)]))
+    assert recalls == sorted(recalls)
+    if m < 6:
+        assert recalls[0] < recalls[-1]  # few links lose something: there is something to see
+
+
+def test_the_same_seed_draws_the_same_graph_and_another_seed_another_one(plane, graph):
+    again, other = (Hnsw(plane, m=6, ef_construction=24, seed=seed) for seed in (2, 3))
+    assert again.layers == graph.layers and again.entry == graph.entry
+    assert [set(layer) for layer in other.layers] != [set(layer) for layer in graph.layers]
+    assert again.search(QUERY, 5, 8) == graph.search(QUERY, 5, 8)
+    assert Ivf(plane, 16).lists == Ivf(plane, 16).lists
 
 
 def test_the_graph_finds_the_lesson_s_nearest_with_few_comparisons_and_more_with_a_larger_ef(plane, graph):

@@ -249,3 +249,73 @@ def test_the_exercise_s_check_takes_any_right_answer(capsys) -> None:
     check.average_precision(running)
     check.average_precision(lambda relevant, total: average_precision(np.array([relevant], bool), total)[0])
     assert capsys.readouterr().out.count("Right:") == 2
+
+
+def one_after_the_other(recall_at, nlist, target):
+    return next(nprobe for nprobe in range(1, nlist + 1) if recall_at(nprobe) >= target)
+
+
+def halving(recall_at, nlist, target):
+    low, high = 1, nlist
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if recall_at(middle) >= target else (middle + 1, high)
+    return low
+
+
+def halving_without_end(recall_at, nlist, target):
+    low, high = 1, nlist
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if recall_at(middle) >= target else (middle, high)
+    return low
+
+
+def more_than_the_target(recall_at, nlist, target):
+    return next((n for n in range(1, nlist) if recall_at(n) > target), nlist)
+
+
+def never_all_lists(recall_at, nlist, target):
+    for nprobe in range(1, nlist):
+        if recall_at(nprobe) >= target:
+            return nprobe
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        (lambda recall_at, nlist, target: None, "still ends in `...`"),
+        (never_all_lists, "for the target 1.0 it returns nothing; did it try all lists"),
+        (lambda recall_at, nlist, target: 0.93, "0.93; an nprobe, a whole number, is wanted"),
+        (lambda recall_at, nlist, target: True, "a whole number, is wanted"),
+        (lambda recall_at, nlist, target: one_after_the_other(recall_at, nlist, target) / 1, "5.0; an nprobe"),
+        (lambda recall_at, nlist, target: recall_at(0), "nprobe 0; there are lists 1 to 8"),
+        (lambda recall_at, nlist, target: recall_at(nlist + 1), "nprobe 9; there are lists 1 to 8"),
+        (lambda recall_at, nlist, target: recall_at(nlist / 2), "nprobe 4.0; there are lists 1 to 8"),
+        (halving_without_end, "again and again, now at nprobe 4"),
+        (more_than_the_target, "for the target 0.8 it gives 5; 3 reaches it exactly, and that is enough"),
+        (lambda recall_at, nlist, target: 5 if target == 0.9 else 4, "gives 4; 3 reaches it exactly"),
+        (lambda recall_at, nlist, target: halving(recall_at, nlist, target) + 1, "gives 6; a smaller one"),
+        (lambda recall_at, nlist, target: nlist, "for the target 0.9 it gives 8; a smaller one reaches it too"),
+        (lambda recall_at, nlist, target: halving(recall_at, nlist, target) - 1, "gives 4; the recall there is 0.8"),
+        (lambda recall_at, nlist, target: 0, "gives 0; the smallest nprobe there is, is 1"),
+        (lambda recall_at, nlist, target: -1, "gives -1; the smallest nprobe there is, is 1"),
+    ],
+)
+def test_the_check_of_nprobe_tells_what_is_wrong(wrong, hint: str, capsys) -> None:
+    check.smallest_nprobe(wrong)
+    (answer,) = capsys.readouterr().out.splitlines()
+    assert answer.startswith("Not yet: ") and hint in answer
+
+
+def test_the_check_of_nprobe_takes_any_right_answer(capsys) -> None:
+    check.smallest_nprobe(one_after_the_other)
+    check.smallest_nprobe(halving)
+    check.smallest_nprobe(lambda recall_at, nlist, target: np.int64(halving(recall_at, nlist, target)))
+    assert capsys.readouterr().out.count("Right:") == 3
+
+
+def test_an_error_in_the_learner_s_own_function_is_shown_as_it_is(capsys) -> None:
+    with pytest.raises(IndexError):
+        check.smallest_nprobe(lambda recall_at, nlist, target: [recall_at(n) for n in range(1, nlist + 1)][nlist])
+    assert capsys.readouterr().out == ""

@@ -6,7 +6,7 @@ import pytest
 from helpers.connect import local_client
 from helpers.cost import disk_bytes, spending
 from helpers.memora.models import Collection, ElementTypeParams, Field, Index, IndexConfig, Schema
-from helpers.sizing import size
+from helpers.sizing import Size, size
 
 COUNT, DIM = 10_000, 96
 CONFIGS = [
@@ -37,6 +37,25 @@ def test_the_embedded_engine_takes_the_disk_that_was_calculated(tmp_path: Path, 
             client.indexes.drop(collection_name="c", index_name="i")
 
 
+def test_vectors_as_long_as_dinov2_s_take_the_disk_that_was_calculated_to_five_hundredths(
+    tmp_path: Path, rng: np.random.Generator
+):
+    vectors = rng.normal(size=(2_000, 384)).astype(np.float32)
+    params = ElementTypeParams(dim=384)
+    schema = Schema([Field("id", "Int64", is_primary=True), Field("vector", "FloatVector", element_type_params=params)])
+    with local_client(tmp_path) as client:
+        client.collections.create(collection=Collection("c", schema=schema))
+        with spending(tmp_path) as rows:
+            client.vectors.insert(collection_name="c", data=[{"id": n, "vector": v} for n, v in enumerate(vectors)])
+        for config in (IndexConfig("FLAT"), IndexConfig("IVF_FLAT", nlist=45), IndexConfig("HNSW", m=16)):
+            with spending(tmp_path) as spent:
+                index = Index("COSINE", "vector", "i", config)
+                client.indexes.create(collection_name="c", index_params=[index])
+            calculated = size(2_000, 384, config.index_type, nlist=config.nlist, row_bytes=8)
+            assert rows.disk + spent.disk == pytest.approx(calculated.disk, rel=0.05), config
+            client.indexes.drop(collection_name="c", index_name="i")
+
+
 def test_faiss_takes_the_memory_that_was_calculated(rng: np.random.Generator):
     faiss = pytest.importorskip("faiss", reason="faiss-cpu comes with the extra 'bench'")
     vectors = rng.normal(size=(COUNT, DIM)).astype(np.float32)
@@ -63,6 +82,10 @@ def test_the_formulas_give_what_a_hand_calculates():
     assert size(5_000_000, 384).memory == 7_680_000_000
     lists = size(1_000_000, 384, "IVF_FLAT")
     assert lists.links == 8_000_000 + 4_000 * 384 * 4  # row ids, and 4 sqrt(n) centers
+    assert lists.memory == 1_536_000_000 + lists.links
+    assert lists.disk == 2 * 1_536_000_000 + lists.links
+    assert size(1_000_000, 384, "IVF_FLAT", nlist=1_000).links == 8_000_000 + 1_000 * 384 * 4
+    assert size(1_000, 10, row_bytes=50) == Size(vectors=40_000, links=0, memory=90_000, disk=90_000)
     assert size(1_000_000, 384, "HNSW", m=16).links == pytest.approx(1_000_000 * (8 + 32 * 4 + 16 / 15 * 4), abs=1)
     assert str(size(5_000_000, 384)).startswith("vectors 7.680 GB, what the index adds 0.000 GB, memory 7.680 GB")
 
@@ -73,6 +96,9 @@ def test_the_formulas_give_what_a_hand_calculates():
         ({"count": 0}, "count is 0"),
         ({"dim": -1}, "dim is -1"),
         ({"replicas": 0}, "replicas is 0"),
+        ({"index_type": "IVF_FLAT", "nlist": 0}, "nlist is 0; at least 1 is needed"),
+        ({"index_type": "IVF_FLAT", "nlist": -5}, "nlist is -5"),
+        ({"row_bytes": -1}, "row_bytes is -1; at least 0 is needed"),
         ({"index_type": "HNSW", "m": 1}, "m is 1"),
         ({"index_type": "IVF"}, "allowed: FLAT, IVF_FLAT, HNSW"),
     ],
