@@ -22,8 +22,14 @@ from tests.served import served
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 NAMES = [path.stem for path in PATHS]
 LAST = Path("04_search_by_image.ipynb")
-# What nbval runs in full once is enough for the other runs at a size that a learner with a slow machine may choose.
-SMALLER = {"07_choose_an_index": {"LARGEST = 100_000": "LARGEST = 4_000"}}
+# What nbval runs in full once is enough for the other runs with fewer vectors and queries, as a learner may choose.
+SMALLER = {
+    "07_choose_an_index": {
+        "LARGEST = 100_000": "LARGEST = 4_000",
+        "reduced(as_matrix(stored), pictures)": "reduced(as_matrix(stored), pictures[::4])",
+        "for about in held_out.metadata.values()]": "for about in [*held_out.metadata.values()][::4]]",
+    }
+}
 MEASURED = "measured"  # the tag of cells whose output depends on the size, or on the engine
 
 
