@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+STARTS = 3  # Milvus 2.3.5 crashes now and then while it reads its settings
 START_SECONDS = 120  # some 8 on an idle machine; nothing waits for this when all is well
 # Strongly consistent reads wait for the next clock tick (200 ms by default), loads for coordinators' rounds (1 s).
 FASTER = {"proxy.timeTickInterval": 20, "queryCoord.checkInterval": 50, "queryCoord.distPullInterval": 50}
@@ -42,10 +43,26 @@ def milvus_server(folder: Path, *, guarded: bool = False) -> Iterator[str]:
     It takes some 8 seconds to start, 250 MB of memory and 450 MB on disk. It listens on every interface of the
     machine, whatever its settings say.
     """
+    for attempt in range(STARTS):
+        server = _begin(folder / f"start {attempt}", guarded)
+        try:
+            _wait(server, folder / f"start {attempt}" / "logs")
+            break
+        except RuntimeError:
+            server.stop()
+            if attempt == STARTS - 1:
+                raise
+    try:
+        yield f"http://{server.server_address}:{server.listen_port}"
+    finally:
+        server.stop()
+
+
+def _begin(folder: Path, guarded: bool) -> Any:
     from milvus import MilvusServer, MilvusServerConfig
 
     ports = _free_ports(3)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True)
     etcd = folder / "etcd.yaml"
     etcd.write_text(ETCD.format(client=ports[0], peer=ports[1]))
     config = MilvusServerConfig(data_dir=str(folder), proxy_port=ports[2])
@@ -56,12 +73,10 @@ def milvus_server(folder: Path, *, guarded: bool = False) -> Iterator[str]:
     os.environ.update(ours)  # the server's environment is ours
     try:
         server.start()
-        _wait(server, folder / "logs")
-        yield f"http://{server.server_address}:{server.listen_port}"
     finally:
         for name in ours:
             del os.environ[name]
-        server.stop()
+    return server
 
 
 def _wait(server: Any, logs: Path) -> None:

@@ -169,7 +169,7 @@ DIFFERENCES = {
     "index change": Difference(
         "reads while an index is made or dropped",
         "go on",
-        "400 for a moment: the collection is released",
+        "wait for it, or get a 400: the collection is released",
         shown_by="test_reads_while_an_index_changes",
     ),
     "released counts": Difference(
@@ -404,6 +404,8 @@ def test_reads_while_an_index_changes(make, api):
     change.start()
     refusals = []
     while change.is_alive():
+        if api.engine == "milvus" and table.ok("collections/get_load_state")["loadState"] == "LoadStateLoaded":
+            continue  # a search that has begun by now may wait until the end
         status, said = table.post("vectors/search", data=[1, 0], annsField="v")
         if status != 200:
             refusals.append((status, said))
