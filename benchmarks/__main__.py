@@ -38,14 +38,12 @@ def main(arguments: list[str] | None = None) -> None:
         }
         if unknown := set(options.what) - set(runs):
             parser.error(f"{min(unknown)!r} can't be measured; there is: {', '.join(runs)}")
-        described = machine()
-        tables = []
         for name in options.what or runs:
             print(f"measuring {name} ...", file=sys.stderr, flush=True)
-            for table in runs[name]():
-                print(table.markdown(), flush=True)
-                tables.append(table)
-    write(options.output, described, tables, " ".join(["python -m benchmarks", *(arguments or sys.argv[1:])]))
+            described = machine()
+            tables = runs[name]()
+            print("\n".join(table.markdown() for table in tables), flush=True)
+            write(options.output, described, tables)
 
 
 @contextmanager
@@ -64,22 +62,32 @@ def milvus_server() -> Iterator[str | None]:
             yield url
 
 
-def write(folder: Path, described: dict[str, Any], tables: list[Table], command: str) -> None:
-    """Write RESULTS.md for people and results.json for programs."""
+def write(folder: Path, described: dict[str, Any], tables: list[Table]) -> None:
+    """Write RESULTS.md for people and results.json for programs; of the same machine other tables are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "results.json"
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"tables": {}}
+    changing = ("date", "load_before")
+    fixed = {key: value for key, value in described.items() if key not in changing}
+    if kept.get("machine") != fixed:
+        kept = {"machine": fixed, "tables": {}}
+    when = {key: described[key] for key in changing}
+    kept["tables"] |= {table.name: asdict(table) | when for table in tables}
+    file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8", newline="\n")
+
     packages = ", ".join(f"{name} {version}" for name, version in described["packages"].items())
     head = (
         "# What was measured\n\n"
-        f"Written by `{command.strip()}` on {described['date']}; `make bench` measures your machine and overwrites it. "
-        "Trust ratios within a table more than numbers: everything in one was measured in one run.\n\n"
+        "Written by `make bench`, which measures your machine and overwrites this. Trust ratios within a table more "
+        "than numbers: everything in one was measured in one run.\n\n"
         f"{described['cores']} cores of {described['processor']}, {described['memory_gb']} GB, {described['system']}, "
-        f"Python {described['python']}; other work on it at the start: a load of {described['load_before']}. "
-        f"{packages}.\n"
+        f"Python {described['python']}. {packages}.\n"
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    text = "\n".join([head, *(table.markdown() for table in tables)])
-    (folder / "RESULTS.md").write_text(text, encoding="utf-8", newline="\n")
-    data = {"command": command, "machine": described, "tables": {table.name: asdict(table) for table in tables}}
-    (folder / "results.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8", newline="\n")
+    parts = [head]
+    for table in kept["tables"].values():
+        date, load = table.pop("date"), table.pop("load_before")
+        parts.append(Table(**table).markdown() + f"\nMeasured on {date}; load of the machine before: {load}.\n")
+    (folder / "RESULTS.md").write_text("\n".join(parts), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -91,10 +91,14 @@ def test_results_are_readable_by_people_and_by_programs(tmp_path: Path):
     rows = [{"in": "numpy", "p50 ms": 1.234, "rows": 100_000, "peak MB": None}]
     table = Table("one", "One table", "A note.", rows, [target("fast", False, "slow")])
     described = machine()
-    write(tmp_path, described, [table], "python -m benchmarks search")
+    write(tmp_path, described, [table])
     text = (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
     assert "| numpy | 1.23 | 100,000 |  |" in text
     assert "- **not met**: fast (measured: slow)" in text
     assert described["processor"] in text
     data = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert data["tables"]["one"]["rows"] == rows
+    write(tmp_path, described, [Table("other", "Another table", "A note.", rows)])  # measured another day
+    assert "| numpy |" in (tmp_path / "RESULTS.md").read_text(encoding="utf-8").partition("Another table")[0]
+    write(tmp_path, described | {"processor": "another one"}, [Table("other", "Another table", "A note.", rows)])
+    assert "One table" not in (tmp_path / "RESULTS.md").read_text(encoding="utf-8"), "of another machine"

@@ -45,7 +45,8 @@ class Vectors(Resource):
                     f"Row {number} is a {type(row).__name__}: a row is a dict, field name to value."
                 )
             for field, value in row.items():
-                refuse_non_finite(value, f"Row {number}, field {field!r}")
+                if type(value) not in (int, str):  # most are keys and texts, in many rows
+                    refuse_non_finite(value, f"Row {number}, field {field!r}")
         call = self._read if verb.endswith("upsert") else self._write
         try:
             return call(verb, collectionName=collection_name, data=rows, partitionName=partition_name)
