@@ -252,7 +252,7 @@ def show_curves(curves: Mapping[str, Sequence[tuple[int, Measured]]], *, exact: 
     if len(times) < 2:  # all times are alike
         times = [t for t in MaxNLocator(4).tick_values(low, high) if low <= t <= high]
     by_time.set_xticks(times)
-    by_time.xaxis.set_major_formatter(ScalarFormatter(useOffset=False))
+    by_time.xaxis.set_major_formatter(ScalarFormatter())
     by_setting.yaxis.set_major_formatter("{x:.2f}")
     for axis in (by_setting, by_time):
         axis.xaxis.set_minor_locator(NullLocator())

@@ -73,14 +73,16 @@ def test_numbers_of_lists_that_make_no_sense_are_told_with_what_is_allowed(plane
         Ivf(plane, nlist).search(QUERY, 5, nprobe)
 
 
-def test_the_graph_keeps_the_paper_s_promises_on_layers_and_links(plane, graph):
+@pytest.mark.parametrize("m", [6, 2])  # in a plane few points need more than six links: two are a limit
+def test_the_graph_keeps_the_paper_s_promises_on_layers_and_links(plane, m):
+    graph = Hnsw(plane, m=m, ef_construction=24, seed=2)
     assert set(graph.layers[0]) == set(range(300))
     for number, links in enumerate(graph.layers):
         if number:
             assert set(links) < set(graph.layers[number - 1])
         for point, others in links.items():
             assert point not in others and set(others) <= set(links)
-            assert len(others) == len(set(others)) <= (6 if number else 12)
+            assert len(others) == len(set(others)) <= (m if number else 2 * m)
     assert graph.entry in graph.layers[-1]
 
 
