@@ -344,6 +344,7 @@ def test_a_filter_that_leaves_few_rows_still_fills_the_limit_unless_nprobe_says_
             hits = search(client, query, params, filter="g == 7", limit=20)
             assert ids(hits) == want
             assert [hit["distance"] for hit in hits] == pytest.approx(values[want], abs=1e-5)
+        assert ids(search(client, query, filter="g == 7", limit=9)) == want[:9]  # the nearest, not the first found
         assert len(search(client, query, {"nprobe": 1}, filter="g == 7", limit=20)) < 10
 
 

@@ -265,9 +265,9 @@ class LanceEngine:
             search = search.distance_range(low, high)
         found = _run(search.to_arrow)
         if kind == "IVF_FLAT" and not params.nprobe and found.num_rows < request.limit:
-            # A filter left too few hits in those lists: more of them (0: no upper bound). Lance hands out what it finds
-            # there infinitely far away; refining, it takes the distances of all hits again.
-            found = _run(search.maximum_nprobes(0).refine_factor(1).to_arrow)
+            # A filter left too few hits in those lists. Lance could go on until there are enough, but those would not
+            # be the nearest; in all lists they are, and few rows pass such a filter.
+            found = _run(search.nprobes(request.index.params.nlist).to_arrow)
         raw = found["_distance"].to_numpy().astype(np.float64)
         distances = 1 - raw if request.metric in ("COSINE", "IP") else raw
         if request.metric == "COSINE":
