@@ -13,7 +13,14 @@ from typing import Any
 STARTS = 3  # Milvus 2.3.5 crashes now and then while it reads its settings
 START_SECONDS = 120  # some 8 on an idle machine; nothing waits for this when all is well
 # Strongly consistent reads wait for the next clock tick (200 ms by default), loads for coordinators' rounds (1 s).
-FASTER = {"proxy.timeTickInterval": 20, "queryCoord.checkInterval": 50, "queryCoord.distPullInterval": 50}
+FASTER = {
+    "proxy.timeTickInterval": 20,
+    "queryCoord.checkInterval": 50,
+    "queryCoord.checkChannelInterval": 50,
+    "queryCoord.checkSegmentInterval": 50,
+    "queryCoord.distPullInterval": 50,
+    "indexCoord.scheduler.interval": 50,
+}
 # The package has no setting for etcd's two ports, and without this a second server on the machine dies of them.
 ETCD = """
 listen-client-urls: http://127.0.0.1:{client}
@@ -66,10 +73,10 @@ def _begin(folder: Path, guarded: bool) -> Any:
     etcd = folder / "etcd.yaml"
     etcd.write_text(ETCD.format(client=ports[0], peer=ports[1]))
     config = MilvusServerConfig(data_dir=str(folder), proxy_port=ports[2])
-    for name, milliseconds in FASTER.items():
-        config.set(name, milliseconds)
     server = MilvusServer(config, wait_for_started=False)  # it would wait minutes for one that is dead
-    ours = {"ETCD_CONFIG_PATH": str(etcd), "COMMON_SECURITY_AUTHORIZATIONENABLED": str(guarded).lower()}
+    settings = {**FASTER, "common.security.authorizationEnabled": guarded}
+    ours = {name.upper().replace(".", "_"): str(value).lower() for name, value in settings.items()}
+    ours["ETCD_CONFIG_PATH"] = str(etcd)
     os.environ.update(ours)  # the server's environment is ours
     try:
         server.start()
