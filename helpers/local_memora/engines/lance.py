@@ -130,9 +130,7 @@ class LanceEngine:
         self._catalogue.set_partitions(
             collection, list(collection.partitions), set(collection.released) - set(partitions)
         )
-        table = self._latest(collection)
-        if table.stats()["fragment_stats"]["num_small_fragments"] > 1:
-            self._merge_files(table)
+        self._merge_small_files(self._latest(collection))
         self._build_due(collection, at_least=1)
 
     def release(self, collection: Collection, partitions: list[str]) -> None:
@@ -143,7 +141,9 @@ class LanceEngine:
             self._refuse_zero_vectors(collection, index)
         self._catalogue.set_indexes(collection, [*collection.indexes, index])
         try:
-            self._build_if_due(collection, index, at_least=1)
+            self._merge_small_files(self._latest(collection))  # first: merged later, the index would be built twice
+            for each in [*collection.indexes, index]:
+                self._build_if_due(collection, each, at_least=1)
         except Exception:  # such as a full disk
             self._catalogue.set_indexes(collection, list(collection.indexes))
             raise
@@ -219,6 +219,10 @@ class LanceEngine:
             self._build_due(collection, at_least=1 if merge else AUTO_BUILD_ROWS)
         except Exception:
             log.exception("tidying c%d failed; a later write, or loading the collection, tries again", collection.id)
+
+    def _merge_small_files(self, table: lancedb.table.Table) -> None:
+        if table.stats()["fragment_stats"]["num_small_fragments"] > 1:
+            self._merge_files(table)
 
     @staticmethod
     def _merge_files(table: lancedb.table.Table) -> None:
