@@ -120,6 +120,7 @@ def vectors(values: list[Any], field: FieldSchema) -> np.ndarray:
     """
     binary = field.data_type == "BinaryVector"
     what, length = f"field {field.field_name!r}", field.dim // 8 if binary else field.dim
+    no_number = f"a vector for {what} holds something that is no number (null stands for NaN)"
     for number, value in enumerate(values):
         if not isinstance(value, list):
             raise ApiError(400, f"vector {number} for {what}: {shown(value)} is no list of numbers")
@@ -133,14 +134,20 @@ def vectors(values: list[Any], field: FieldSchema) -> np.ndarray:
                 f"this collection stores vectors of {length} numbers; yours has {len(value)}: was it made by another "
                 f"model? (vector {number} for {what})",
             )
-        if not {*map(type, value)} <= {int, float}:  # numpy would take booleans and texts of digits
-            raise ApiError(400, f"a vector for {what} holds something that is no number (null stands for NaN)")
+        if not binary:
+            try:
+                sum(value)  # numpy would take texts of digits
+            except TypeError:
+                raise ApiError(400, no_number) from None
     if binary:
         return np.array(values, np.uint8)
     with np.errstate(over="ignore"):
         array = np.array(values, np.float32)
         if not (squared_lengths(array) < LONGEST).all():
             raise ApiError(400, f"a vector for {what} holds a number too large for 32 bits")
+    for number in np.flatnonzero(((array == 0) | (array == 1)).any(axis=1)):  # true and false are among these
+        if bool in map(type, values[number]):
+            raise ApiError(400, no_number)
     return array
 
 
