@@ -1,5 +1,7 @@
 """Rows in: the client beside raw LanceDB, what JSON alone costs, and Milvus Lite."""
 
+import cProfile
+import pstats
 import tempfile
 import time
 from collections.abc import Callable
@@ -10,8 +12,18 @@ import numpy as np
 import orjson
 
 from benchmarks.measure import Table, installed, isolated, target
-from benchmarks.stores import BATCH, stores
+from benchmarks.stores import BATCH, MemoraStore, stores
 from benchmarks.vectors import DIM, Vectors, embeddings, make
+
+WHOLE = "the whole insert"
+PARTS = {  # what is shown: the file and the function that do it
+    "rows to JSON": ("http.py", "to_json"),
+    "JSON to rows": ("app.py", "_json_object"),
+    "rows to columns, each number checked": ("rows.py", "columns"),
+    "are the keys new?": ("vectors.py", "_refuse_known_keys"),
+    "LanceDB stores them": ("lance.py", "insert"),
+    WHOLE: ("stores.py", "insert"),
+}
 
 
 def tables(rows: int, repeats: int, milvus: str | None) -> list[Table]:
@@ -32,14 +44,16 @@ def tables(rows: int, repeats: int, milvus: str | None) -> list[Table]:
                 took, peak = isolated(*run)
                 seconds[name].append(took)
                 peaks[name] = max(peaks[name], peak)
+        profile, _ = isolated(_profile, vectors)
     speed = {name: rows / float(np.median(times)) for name, times in seconds.items()}
     ours, parts = speed["Memora, embedded"], 1 / (1 / speed["JSON alone"] + 1 / speed["LanceDB"])
     targets = [
         target("ingest at most twice what JSON and raw LanceDB cost together", parts / ours <= 2, f"{parts / ours:.2f}")
     ]
     if "Milvus Lite" in speed:
-        gain = ours / speed["Milvus Lite"]
-        targets.append(target("ingest at least 3 times as fast as Milvus Lite", gain >= 3, f"{gain:.1f} times"))
+        gain, most = ours / speed["Milvus Lite"], speed["JSON alone"] / speed["Milvus Lite"]
+        said = f"{gain:.1f} times; JSON alone, with nothing stored, is {most:.1f} times as fast"
+        targets.append(target("ingest at least 3 times as fast as Milvus Lite", gain >= 3, said))
     return [
         Table(
             "ingest",
@@ -48,7 +62,14 @@ def tables(rows: int, repeats: int, milvus: str | None) -> list[Table]:
             "encoded and decoded again with orjson, nothing stored.",
             [{"into": name, "rows/s": s, "peak MB": peaks[name]} for name, s in speed.items()],
             targets,
-        )
+        ),
+        Table(
+            "ingest_profile",
+            "Where the time of an insert goes",
+            f"Memora, embedded, {BATCH:,} rows a call, under Python's profiler, which makes what is written in Python "
+            "look slower than it is.",
+            profile,
+        ),
     ]
 
 
@@ -62,6 +83,21 @@ def _insert(maker: Callable[..., Any], vectors: Vectors, engine: str | None) -> 
         for ids, part in batches:
             store.insert(ids, part)
         return (time.perf_counter() - start) * vectors.count / (vectors.count - BATCH)
+
+
+def _profile(vectors: Vectors) -> list[dict[str, Any]]:
+    """Return the milliseconds that parts of an insert take, the rest last."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        store = MemoraStore(Path(home), DIM)
+        first, *batches = [*vectors.batches(BATCH)]
+        store.insert(*first)
+        profiler = cProfile.Profile()
+        profiler.runcall(lambda: [store.insert(*batch) for batch in batches])
+    spent = {(Path(file).name, name): row[3] for (file, _, name), row in pstats.Stats(profiler).stats.items()}
+    parts = {part: spent[key] / len(batches) * 1000 for part, key in PARTS.items()}
+    whole = parts.pop(WHOLE)
+    shown = parts | {"the rest: checks, HTTP in this process, locks": whole - sum(parts.values()), WHOLE: whole}
+    return [{"part": part, "ms": milliseconds} for part, milliseconds in shown.items()]
 
 
 def _json(vectors: Vectors) -> float:

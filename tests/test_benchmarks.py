@@ -51,7 +51,10 @@ def test_every_contender_finds_what_is_nearest_so_that_none_is_fast_by_being_wro
 
 
 def test_the_tables_of_ingest_and_search_have_a_baseline_and_say_whether_targets_are_met(vectors):
-    (table,) = ingest.tables(ROWS, 1, None)
+    table, profile = ingest.tables(ROWS, 1, None)
+    milliseconds = [row["ms"] for row in profile.rows]
+    assert all(part > 0 for part in milliseconds)
+    assert sum(milliseconds[:-1]) == pytest.approx(milliseconds[-1])
     assert [row["into"] for row in table.rows][:2] == ["LanceDB", "Memora, embedded"]
     assert all(row["rows/s"] > 0 and row["peak MB"] > 20 for row in table.rows)
     assert table.targets[0].startswith(("met: ", "**not met**: "))
