@@ -31,10 +31,10 @@ lab: $(STAMP) ## open JupyterLab on the first notebook
 	$(BIN)/jupyter lab --ServerApp.root_dir=. --ServerApp.tornado_settings="{'websocket_max_message_size': 104857600}" --LabApp.default_url=/lab/tree/notebooks/01_create_a_collection.ipynb $(LAB)
 
 serve: $(STAMP) ## serve the local Memora to other programs on this machine
-	@$(BIN)/python -m helpers.local_memora $(SERVE)
+	@$(BIN)/python -m local_memora $(SERVE)
 
 app: $(STAMP) ## search by image as a page, without code
-	$(BIN)/python -m helpers.widgets $(APP)
+	$(BIN)/python -m helpers.explore $(APP)
 
 test: $(STAMP) ## run all tests: helpers, and every notebook
 	$(BIN)/ruff check .
@@ -52,7 +52,7 @@ bench: $(STAMP) ## measure speed and recall beside baselines; writes benchmarks/
 	$(BIN)/python -m benchmarks $(BENCH)
 
 models: $(STAMP) ## fetch DINOv2 (88 MB) from the model hub
-	$(BIN)/python -m helpers.weights
+	$(BIN)/python -m helpers.features.weights
 
 lock: $(STAMP) ## renew constraints.txt after a change of pyproject.toml
 	$(BIN)/python -m pip install --quiet uv

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks import features, ingest, search, start
 from benchmarks.measure import Table, machine
-from helpers.connect import setting
+from helpers.settings import setting
 
 HERE = Path(__file__).resolve().parent
 SIZES = [1_000, 10_000, 100_000]
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
 @contextmanager
 def milvus_server() -> Iterator[str | None]:
     """Give the URL of a Milvus server: MEMORA_ENGINE's, else the one that the tests start, else none."""
-    from tests.milvus_server import milvus_server, why_not
+    from tests.local_memora.milvus_server import milvus_server, why_not
 
     engine = setting("MEMORA_ENGINE") or ""
     if "://" in engine:

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.measure import Table, installed, isolated, latencies, medians, target
-from helpers.features import DinoV2Extractor, EfficientNetExtractor, FeatureExtractor
+from helpers.features.extractors import DinoV2Extractor, EfficientNetExtractor, FeatureExtractor
+from helpers.features.weights import dinov2_on_this_machine, fetch_dinov2, save_untrained_dinov2
 from helpers.images import load_folder
-from helpers.weights import dinov2_on_this_machine, fetch_dinov2, save_untrained_dinov2
 
 PICTURES = {"efficientnet-lite0": 96, "dinov2-small": 48}
 CAMERA = (4000, 3000)  # pixels of a telephone's picture

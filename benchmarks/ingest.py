@@ -19,7 +19,7 @@ WHOLE = "the whole insert"
 PARTS = {  # what is shown: the file and the function that do it
     "rows to JSON": ("http.py", "to_json"),
     "JSON to rows": ("app.py", "_json_object"),
-    "rows to columns, each number checked": ("rows.py", "columns"),
+    "rows to columns, each number checked": ("columns.py", "of"),
     "are the keys new?": ("vectors.py", "_refuse_known_keys"),
     "LanceDB stores them": ("lance.py", "insert"),
     WHOLE: ("stores.py", "insert"),

@@ -15,7 +15,7 @@ from benchmarks.measure import Table, installed, isolated, latencies, target
 from benchmarks.stores import BATCH, NPROBE, LanceStore, MemoraStore, stores
 from benchmarks.vectors import DIM, Vectors, embeddings, make
 from helpers.connect import playground
-from helpers.metrics import index_recall
+from helpers.quality.metrics import index_recall
 
 NLIST = {1_000: None, 10_000: 128, 100_000: 512, 1_000_000: 1024}  # from sqrt(n), in powers of two
 EXACT_TOO = 100_000  # up to here every index is measured beside exact search in the same store

@@ -7,12 +7,12 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measure import Table, medians, target
-from helpers.connect import HOSTED, ROOT
 from helpers.images import DATA
+from helpers.settings import HOSTED, ROOT
 
 FIRST_HIT = f"""
 from helpers.connect import connect
-from helpers.features import load_extractor
+from helpers.features.extractors import load_extractor
 from helpers.search import search
 client = connect()
 print(search(client, {str(DATA / "queries" / "mug_1.jpg")!r}, extractor=load_extractor("efficientnet-lite0"))[0])

@@ -1,4 +1,4 @@
-"""The vectors that indexes are measured on: the kit's own, reduced to 384 numbers and grown (see helpers/scale.py)."""
+"""The vectors that indexes are measured on: ours, reduced to 384 numbers and grown (helpers/indexing/grow.py)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.features import EfficientNetExtractor
+from helpers.features.extractors import EfficientNetExtractor
 from helpers.images import load_folder
-from helpers.scale import grown, reduced
+from helpers.indexing.grow import grown, reduced
 
 DIM = 384
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from helpers.connect import local_client
+from helpers.explore.session import SearchSession
 from helpers.images import load_folder
 from helpers.memora import Memora, MemoraError
 from helpers.memora.models import Collection, Schema
 from helpers.search import Hit
-from helpers.widgets.session import SearchSession
 
 
 def museum_schema(schema: Schema | None) -> None:

@@ -11,12 +11,10 @@ import tempfile
 from pathlib import Path
 
 import httpx
-from dotenv import dotenv_values
 
 from helpers.memora import InvalidRequestError, Memora, UnavailableError
+from helpers.settings import HOSTED, ROOT, from_root, setting
 
-ROOT = Path(__file__).resolve().parent.parent
-HOSTED = ("MEMORA_API_KEY", "MEMORA_PROJECT_ID", "MEMORA_URL")
 COLLECTION = "reverse_image_search"  # one name in all notebooks
 LOCAL_KEY, LOCAL_PROJECT = "no-secret-in-this-process", "local"
 LOCAL_URL = "http://local-memora.invalid"  # never resolved: requests go to the application in this process
@@ -65,25 +63,20 @@ def connect() -> Memora:
     return client
 
 
-def setting(name: str) -> str | None:
-    """Return a setting from the environment, else from `.env`; set but empty is None."""
-    return (os.environ[name] if name in os.environ else dotenv_values(ROOT / ".env").get(name)) or None
-
-
 def memora_home() -> Path:
     """Return the local Memora's folder: `MEMORA_ENGINE` where that is one, `MEMORA_HOME`, or `.memora` in the kit.
 
     A relative folder counts from the repository's root, so that it is the same place from every notebook.
     """
     folder = None if milvus_url() else setting("MEMORA_ENGINE")
-    return ROOT / Path(folder or setting("MEMORA_HOME") or ".memora").expanduser()
+    return from_root(folder or setting("MEMORA_HOME") or ".memora")
 
 
 def milvus_url() -> str | None:
     """Return the URL that `MEMORA_ENGINE` is, if it is one."""
     if not (engine := setting("MEMORA_ENGINE")):
         return None
-    from helpers.local_memora.app import ApiError, is_url  # half a second to import
+    from local_memora.app import ApiError, is_url  # half a second to import
 
     try:
         return engine if is_url(engine) else None
@@ -116,7 +109,7 @@ def local_client(home: Path, engine: str | None = None, *, project: str = LOCAL_
     InvalidRequestError
         The folder can't be made or opened.
     """
-    from helpers.local_memora import ApiError, create_app  # the engine takes a second to import
+    from local_memora import ApiError, create_app  # the engine takes a second to import
 
     try:
         token = setting("MEMORA_ENGINE_TOKEN")
@@ -176,7 +169,7 @@ def _drop_database(engine: str, project: str) -> None:
 
 
 def _serve(home: Path) -> Memora:
-    command = [sys.executable, "-m", "helpers.local_memora", "--port=0", f"--engine={home}"]
+    command = [sys.executable, "-m", "local_memora", "--port=0", f"--engine={home}"]
     server = subprocess.Popen(
         command,
         cwd=ROOT,

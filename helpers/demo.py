@@ -8,14 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from helpers.connect import COLLECTION, ROOT, connect
-from helpers.features import load_extractor
+from helpers.connect import COLLECTION, connect
+from helpers.features.extractors import load_extractor
+from helpers.features.weights import ModelUnavailableError
 from helpers.images import DATA, Source, load_folder, open_image
 from helpers.ingest import ingest
 from helpers.memora import MemoraError
 from helpers.plots import show_many
 from helpers.search import search_many
-from helpers.weights import ModelUnavailableError
+from helpers.settings import ROOT
 
 T = TypeVar("T")
 

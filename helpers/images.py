@@ -16,8 +16,8 @@ import httpx
 import numpy as np
 from PIL import ExifTags, Image
 
-ROOT = Path(__file__).resolve().parent.parent
-DATA = ROOT / "data"  # the kit's own pictures
+from helpers.settings import DATA
+
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # Pillow opens MPO, which some cameras write, as JPEG
 MAX_PIXELS = 120_000_000  # a 108-megapixel telephone passes; a decompression bomb does not

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from helpers.explain import Agreement, overlay
 from helpers.images import DATA, ImageError, Source, open_image
 from helpers.search import Hit
 
@@ -83,29 +82,6 @@ def show_hits(query: Source, hits: Sequence[Hit], *, category: str | None = None
     return figure
 
 
-def show_agreement(query: Source, hit: Source, found: Agreement) -> "Figure":
-    """Draw a query and a hit side by side, bright where they agree, and print it in words.
-
-    Parameters
-    ----------
-    query, hit : path, URL, bytes, PIL image or array
-        The two pictures.
-    found : Agreement
-        What `helpers.explain.agreement` says about them.
-    """
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(5, 2.7), layout="constrained")
-    parts = [("query", query, found.query, found.query_box), ("hit", hit, found.hit, found.hit_box)]
-    for axis, (title, picture, values, box) in zip(axes, parts, strict=True):
-        axis.imshow(overlay(picture, values, box))
-        axis.set_title(title, fontsize=8)
-        axis.axis("off")
-    plt.close(figure)
-    print(found)
-    return figure
-
-
 def show_images(pictures: Sequence[tuple[Source, str]], *, columns: int = 7) -> "Figure":
     """Draw pictures in a grid, each under its title.
 
@@ -133,62 +109,6 @@ def show_images(pictures: Sequence[tuple[Source, str]], *, columns: int = 7) -> 
     plt.close(figure)
     titles = ", ".join(dict.fromkeys(" ".join(title.split()) for _, title in pictures))
     print(f"{len(pictures)} pictures: {titles}" if len(pictures) > 1 else f"A picture: {titles}")
-    return figure
-
-
-def show_lists(points: np.ndarray, query: np.ndarray, *, nlist: int, nprobe: int, k: int = 10) -> "Figure":
-    """Draw what an IVF index looks at for one query, on a plane.
-
-    The points are sorted into `nlist` lists by k-means (Lloyd's algorithm, 20 rounds, seed 0); a search looks into the
-    `nprobe` lists whose centers are nearest to the query, and nowhere else.
-
-    Parameters
-    ----------
-    points : numpy.ndarray, shape (n, 2)
-        The stored vectors.
-    query : numpy.ndarray, shape (2,)
-        The vector to search for.
-    nlist, nprobe, k : int
-        Lists in all, lists searched, and neighbors wanted.
-
-    Raises
-    ------
-    ValueError
-        There are more lists than points, or more lists searched than there are.
-    """
-    import matplotlib.pyplot as plt
-
-    if not 1 <= nprobe <= nlist <= len(points):
-        raise ValueError(
-            f"nprobe {nprobe} <= nlist {nlist} <= {len(points)} points must hold, and nprobe be at least 1"
-        )
-    centers = points[np.random.default_rng(0).choice(len(points), nlist, replace=False)]
-    for _ in range(20):
-        lists = ((points[:, None] - centers) ** 2).sum(2).argmin(1)
-        centers = np.array([points[lists == i].mean(0) if (lists == i).any() else centers[i] for i in range(nlist)])
-    probed = ((centers - query) ** 2).sum(1).argsort()[:nprobe]
-    seen = np.isin(lists, probed)
-    nearest = ((points - query) ** 2).sum(1).argsort()[:k]
-    found, lost = nearest[seen[nearest]], nearest[~seen[nearest]]
-
-    figure, axis = plt.subplots(figsize=(4.6, 4.2), layout="constrained")
-    axis.scatter(*points[~seen].T, s=9, color="#b6bec7", label="not searched")
-    axis.scatter(*points[seen].T, s=14, color="#0969da", label="searched")
-    axis.scatter(*points[found].T, s=70, facecolors="none", edgecolors="#1a7f37", label="nearest, found")
-    axis.scatter(*points[lost].T, s=70, marker="x", color="#cf222e", label="nearest, lost")
-    axis.scatter(*query, s=150, marker="*", color="black", label="query")
-    reach = 1.1 * np.sort(np.abs(points - query).max(1))[len(points) // 3]  # zoom in on the nearest third
-    axis.set_xlim(query[0] - reach, query[0] + reach)
-    axis.set_ylim(query[1] - reach, query[1] + reach)
-    axis.set_title(f"{nlist} lists, {nprobe} searched (the part around the query)", fontsize=9)
-    axis.set_xticks([])
-    axis.set_yticks([])
-    axis.legend(fontsize=7, loc="upper left")
-    plt.close(figure)
-    print(
-        f"{nlist} centers + {seen.sum()} points in the {nprobe} lists searched = {nlist + seen.sum()} comparisons "
-        f"(FLAT: {len(points)}); {len(found)} of the {k} nearest found, {len(lost)} lost"
-    )
     return figure
 
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from helpers.connect import local_client
-from helpers.features import EfficientNetExtractor
+from helpers.features.extractors import EfficientNetExtractor
 from helpers.images import DATA, load_folder
 from helpers.ingest import ingest
-from helpers.local_memora import create_app
 from helpers.memora import Memora
-from tests.contract import KEY, ODD, Api, Make, P, Q
-from tests.milvus_server import milvus_server, why_not
-from tests.served import served
-from tests.workers import Workers
+from local_memora import create_app
+from tests.local_memora.contract import KEY, ODD, Api, Make, P, Q
+from tests.local_memora.milvus_server import milvus_server, why_not
+from tests.local_memora.served import served
+from tests.local_memora.workers import Workers
 
 
 @pytest.fixture

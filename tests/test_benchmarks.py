@@ -13,7 +13,7 @@ from benchmarks.measure import Table, installed, isolated, latencies, machine, m
 from benchmarks.stores import BATCH, stores
 from benchmarks.vectors import DIM, make
 from helpers.images import load_folder
-from helpers.metrics import index_recall
+from helpers.quality.metrics import index_recall
 
 ROWS = 3 * BATCH
 

@@ -9,12 +9,13 @@ import httpx
 import pytest
 
 import helpers.connect
-from helpers.connect import HOSTED, LOCAL_KEY, LOCAL_PROJECT, ROOT, connect, memora_home, playground, setting
-from helpers.local_memora import __main__ as command
+from helpers.connect import LOCAL_KEY, LOCAL_PROJECT, connect, memora_home, playground
 from helpers.memora import InvalidRequestError, Memora, NotFoundError, UnavailableError
 from helpers.memora.models import Collection
+from helpers.settings import HOSTED, ROOT, setting
+from local_memora import __main__ as command
 from tests.clean_state import SETTINGS
-from tests.milvus_server import milvus_server, why_not
+from tests.local_memora.milvus_server import milvus_server, why_not
 
 KEY = "sk-3f9a-a-secret-that-must-not-show"
 ALL_THREE = {"MEMORA_API_KEY": KEY, "MEMORA_PROJECT_ID": "museum", "MEMORA_URL": "https://memora.test/v1"}

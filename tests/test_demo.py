@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from helpers import demo
-from helpers.connect import ROOT, local_client
+from helpers.connect import local_client
 from helpers.demo import main
 from helpers.images import DATA, load_folder
+from helpers.settings import ROOT
 
 Run = Callable[..., subprocess.CompletedProcess]
 

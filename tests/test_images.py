@@ -19,7 +19,8 @@ import pytest
 from PIL import ExifTags, Image
 
 from helpers import images
-from helpers.images import DATA, ROOT, ImageError, ImageFolder, MetadataError, list_images, load_folder, open_image
+from helpers.images import DATA, ImageError, ImageFolder, MetadataError, list_images, load_folder, open_image
+from helpers.settings import ROOT
 
 MUG = DATA / "images" / "mug" / "mug_01.jpg"
 ORIENTATION = ExifTags.Base.Orientation

@@ -15,11 +15,12 @@ import pytest
 from PIL import Image
 
 from helpers import ingest as ingest_module
-from helpers.connect import COLLECTION, ROOT, local_client
+from helpers.connect import COLLECTION, local_client
 from helpers.images import DATA, ImageError, Source, list_images, load_folder, open_image
 from helpers.ingest import MAX_PATH, content_id, image_collection, ingest, stored_rows
 from helpers.memora import InvalidRequestError, Memora
 from helpers.search import as_matrix
+from helpers.settings import ROOT
 
 KIT = load_folder(DATA)
 

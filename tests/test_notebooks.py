@@ -17,7 +17,7 @@ from helpers.connect import COLLECTION, local_client
 from helpers.images import DATA
 from tests.clean_state import environment
 from tests.execute_notebooks import NOTEBOOKS, execute
-from tests.served import served
+from tests.local_memora.served import served
 
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 NAMES = [path.stem for path in PATHS]

@@ -1,7 +1,6 @@
 """Pictures of queries, hits and similarities: what they show, and the line that says the same in words."""
 
 import io
-import re
 import warnings
 from collections.abc import Iterator
 
@@ -12,7 +11,7 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from helpers.images import DATA, ImageError
-from helpers.plots import show_hits, show_images, show_lists, show_many, show_similarities, summary
+from helpers.plots import show_hits, show_images, show_many, show_similarities, summary
 from helpers.search import Hit
 
 MUG = DATA / "images" / "mug" / "mug_01.jpg"
@@ -225,17 +224,6 @@ def test_a_heat_map_of_too_few_pictures_says_no_nan(labels, told, capsys):
         warnings.simplefilter("error")
         drawn(show_similarities(np.eye(2, dtype=np.float32)[: len(labels)], labels))
     assert capsys.readouterr().out == told
-
-
-def test_the_drawing_of_lists_tells_truly_what_was_found_and_lost(rng, capsys):
-    points = rng.normal(size=(400, 2))
-    for nlist, nprobe in ((20, 20), (100, 1)):
-        drawn(show_lists(points, np.array([0.1, 0.2]), nlist=nlist, nprobe=nprobe))
-        found, lost = map(
-            int, re.search(r"(\d+) of the 10 nearest found, (\d+) lost", capsys.readouterr().out).groups()
-        )
-        assert found + lost == 10
-        assert (lost == 0) == (nprobe == nlist)  # all lists searched lose nothing; one of a hundred does
 
 
 def test_the_text_of_each_figure_fits_in_one_line(capsys):

@@ -1,0 +1,152 @@
+"""Why a picture was found: where in the query, and where in the hit, the network sees the same."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from helpers.features.extractors import FeatureExtractor, FeatureMap
+from helpers.images import Source, open_image
+from helpers.nearest import unit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Where two pictures agree.
+
+    Parameters
+    ----------
+    query, hit : numpy.ndarray, shape (height, width), float32
+        How much each place agrees with the other picture. By `shares` these add up to the similarity of the two
+        vectors; by `best match` each is the cosine with the place most like it in the other picture.
+    query_box, hit_box : tuple of float
+        The part of each picture that its map covers: left, top, right, bottom as fractions of the sides.
+    similarity : float
+        The cosine of the two pictures' vectors.
+    method : str
+        `shares` or `best match`.
+    """
+
+    query: np.ndarray
+    hit: np.ndarray
+    query_box: Box
+    hit_box: Box
+    similarity: float
+    method: str
+
+    def __str__(self) -> str:
+        both = [f"{_where(self.query, self.query_box)} of the query", f"{_where(self.hit, self.hit_box)} of the hit"]
+        return f"Similarity {self.similarity:.3f}: they agree most {both[0]} and {both[1]}."
+
+
+def agreement(extractor: FeatureExtractor, query: Source, hit: Source) -> Agreement:
+    """Compare two pictures place by place.
+
+    Where the vector is the mean over the places (EfficientNet-Lite0; DINOv2 with mean pooling), the cosine of two
+    vectors is a sum over places: place i of the query contributes <f_i, mean g> / (n |mean f| |mean g|), and so each
+    place's exact share is known (the idea of class activation maps: Zhou et al., CVPR 2016). With DINOv2's CLS token
+    it is not; there each patch is compared with every patch of the other picture, and its best match counts
+    (as in Amir et al., Deep ViT features as dense visual descriptors, 2021).
+
+    Parameters
+    ----------
+    extractor : FeatureExtractor
+        The one that made the vectors.
+    query, hit : path, URL, bytes, PIL image or array
+        The two pictures.
+
+    Returns
+    -------
+    Agreement
+        A map for each of the two.
+
+    Raises
+    ------
+    helpers.images.ImageError
+        A picture can't be opened.
+    """
+    ours, theirs = extractor.feature_map(query), extractor.feature_map(hit)
+    if ours.mean_is_pooled:
+        maps = _shares(ours, theirs), _shares(theirs, ours)
+        return Agreement(*maps, ours.box, theirs.box, float(maps[0].sum()), "shares")
+    a, b = unit(ours.features), unit(theirs.features)
+    cosines = a.reshape(-1, a.shape[-1]) @ b.reshape(-1, b.shape[-1]).T
+    best = cosines.max(1).reshape(a.shape[:2]), cosines.max(0).reshape(b.shape[:2])
+    one, other = extractor.embed([open_image(query), open_image(hit)])
+    return Agreement(*best, ours.box, theirs.box, float(one @ other), "best match")
+
+
+def _shares(ours: FeatureMap, theirs: FeatureMap) -> np.ndarray:
+    places = ours.features.shape[0] * ours.features.shape[1]
+    mean, other = ours.features.mean((0, 1)), theirs.features.mean((0, 1))
+    return ours.features @ other / (places * np.linalg.norm(mean) * np.linalg.norm(other))
+
+
+def _where(values: np.ndarray, box: Box) -> str:
+    """Say in words where a map is strongest: the centre of its strongest tenth."""
+    rows, columns = np.nonzero(values >= np.quantile(values, 0.9))
+    x = box[0] + (box[2] - box[0]) * (columns.mean() + 0.5) / values.shape[1]
+    y = box[1] + (box[3] - box[1]) * (rows.mean() + 0.5) / values.shape[0]
+    across = "on the left" if x < 0.4 else "on the right" if x > 0.6 else "in the middle"
+    down = "at the top" if y < 0.4 else "at the bottom" if y > 0.6 else ""
+    return f"{across} {down}".strip() if down and across != "in the middle" else down or across
+
+
+def overlay(picture: Source, values: np.ndarray, box: Box, size: int = 320) -> np.ndarray:
+    """Draw a map over its picture: what does not agree is darkened, what agrees stays as it is.
+
+    Parameters
+    ----------
+    picture : path, URL, bytes, PIL image or array
+        The picture.
+    values : numpy.ndarray, shape (height, width)
+        The map; scaled from its own smallest to its own largest value.
+    box : tuple of float
+        The part of the picture that it covers.
+    size : int
+        Pixels of the longer side.
+
+    Returns
+    -------
+    numpy.ndarray, shape (height, width, 3), uint8
+        The picture with the map over it.
+    """
+    from PIL import Image
+
+    image = open_image(picture)
+    image.thumbnail((size, size))
+    low, high = float(values.min()), float(values.max())
+    light = (values - low) / (high - low) if high > low else np.ones_like(values)
+    left, top, right, bottom = (round(share * side) for share, side in zip(box, image.size * 2, strict=True))
+    mask = Image.new("F", image.size, 0.0)
+    mask.paste(Image.fromarray(light.astype(np.float32)).resize((right - left, bottom - top), 2), (left, top))
+    brightness = 0.25 + 0.75 * np.asarray(mask)[..., None]
+    return (np.asarray(image) * brightness).astype(np.uint8)
+
+
+def show_agreement(query: Source, hit: Source, found: Agreement) -> "Figure":
+    """Draw a query and a hit side by side, bright where they agree, and print it in words.
+
+    Parameters
+    ----------
+    query, hit : path, URL, bytes, PIL image or array
+        The two pictures.
+    found : Agreement
+        What `agreement` says about them.
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(5, 2.7), layout="constrained")
+    parts = [("query", query, found.query, found.query_box), ("hit", hit, found.hit, found.hit_box)]
+    for axis, (title, picture, values, box) in zip(axes, parts, strict=True):
+        axis.imshow(overlay(picture, values, box))
+        axis.set_title(title, fontsize=8)
+        axis.axis("off")
+    plt.close(figure)
+    print(found)
+    return figure

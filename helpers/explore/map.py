@@ -1,0 +1,282 @@
+"""A map of a whole collection: every picture's vector projected onto a plane."""
+
+import colorsys
+import html
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+import numpy as np
+
+from helpers.explore.browser import MapView
+from helpers.explore.pictures import thumbnail, words
+from helpers.explore.session import NEEDED, SearchSession
+from helpers.images import DATA
+from helpers.memora import InvalidRequestError, Memora, MemoraError
+from helpers.plots import picture_map
+from helpers.search import as_matrix
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NEIGHBOURS = 5
+SAME = 0.9999  # a cosine above this is that of a picture with itself
+THUMB = 96  # pixels
+REAL_COLORS = (
+    "red",
+    "orange",
+    "yellow",
+    "green",
+    "blue",
+    "purple",
+    "pink",
+    "brown",
+    "black",
+    "white",
+    "gray",
+    "teal",
+    "gold",
+    "silver",
+)
+
+
+@dataclass(frozen=True)
+class CollectionMap:
+    """Where each picture of a collection lies on a plane.
+
+    Parameters
+    ----------
+    ids : list of int
+        The pictures' keys.
+    paths : list of str
+        Relative to the folder that was ingested.
+    metadata : list of dict
+        Their fields, such as category and color.
+    vectors : numpy.ndarray, shape (n, dim), float32
+        Of unit length.
+    places : numpy.ndarray, shape (n, 2), float
+        Between 0 and 1; the second number grows downwards, as on a screen.
+    method : str
+        `PCA` or `t-SNE`.
+    """
+
+    ids: list[int]
+    paths: list[str]
+    metadata: list[dict[str, Any]]
+    vectors: np.ndarray
+    places: np.ndarray
+    method: str
+
+    @property
+    def dim(self) -> int:
+        """How many numbers a vector has."""
+        return self.vectors.shape[1]
+
+    def place(self, vector: np.ndarray) -> np.ndarray:
+        """Return where a picture lies, shape (2,); its own place where it is one of the collection.
+
+        For others t-SNE knows no place: it is the mean of the places of the five most similar pictures, each weighted
+        by its similarity.
+        """
+        similarity = self.vectors @ vector
+        nearest = np.argsort(-similarity)[:NEIGHBOURS]
+        if similarity[nearest[0]] > SAME:
+            return self.places[nearest[0]]
+        weights = np.clip(similarity[nearest], 1e-6, None) ** 4
+        return weights @ self.places[nearest] / weights.sum()
+
+    def neighbours_share(self, name: str) -> float:
+        """Return how often a picture's five nearest on the map have the same value of a field as itself, 0 to 1."""
+        values = np.array([str(one.get(name, "")) for one in self.metadata])
+        apart = ((self.places[:, None] - self.places[None]) ** 2).sum(-1)
+        np.fill_diagonal(apart, np.inf)
+        nearest = np.argsort(apart, axis=1)[:, :NEIGHBOURS]
+        return float((values[nearest] == values[:, None]).mean())
+
+    def __str__(self) -> str:
+        names = [name for name in self.metadata[0] if len({one[name] for one in self.metadata}) <= 60]
+        shares = [f"{n} {self.neighbours_share(n):.2f} (by chance {self._chance(n):.2f})" for n in names]
+        text = f"{len(self.ids)} pictures by {self.method}"
+        return f"{text}; of a picture's five nearest on the map have the same {', '.join(shares)}" if shares else text
+
+    def _chance(self, name: str) -> float:
+        counts = np.unique([str(one.get(name, "")) for one in self.metadata], return_counts=True)[1]
+        return float((counts * (counts - 1)).sum() / (len(self.ids) * (len(self.ids) - 1)))
+
+
+def project(vectors: np.ndarray, method: str = "t-SNE") -> np.ndarray:
+    """Project vectors onto a plane.
+
+    PCA keeps the two directions in which the vectors differ most. t-SNE (van der Maaten and Hinton, JMLR 2008) keeps
+    who is near to whom, and bends the rest; it starts from 50 directions of the PCA.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray, shape (n, dim)
+        At least 3.
+    method : {"t-SNE", "PCA"}
+        How.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n, 2), float64
+        Places between 0.03 and 0.97.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    if method not in ("t-SNE", "PCA"):
+        raise ValueError(f"method is {method!r}; allowed: 't-SNE', 'PCA'")
+    if len(vectors) < 3:
+        raise ValueError(f"{len(vectors)} pictures make no map: at least 3")
+    if method == "PCA":
+        places = PCA(2, random_state=0).fit_transform(vectors)
+    else:
+        reduced = PCA(min(50, *vectors.shape), random_state=0).fit_transform(vectors)
+        perplexity = min(30, (len(vectors) - 1) / 3)
+        places = TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(reduced)
+    low, high = places.min(0), places.max(0)
+    return 0.03 + 0.94 * (places - low) / np.where(high > low, high - low, 1)
+
+
+def map_collection(client: Memora, collection: str, method: str = "t-SNE") -> CollectionMap:
+    """Read a collection's vectors and project them.
+
+    Parameters
+    ----------
+    client : Memora
+        Where the collection is.
+    collection : str
+        At most 16,384 pictures: that many one query returns.
+    method : {"t-SNE", "PCA"}
+        How.
+    """
+    rows = client.vectors.query(collection_name=collection, filter="id >= 0")["data"]
+    vectors = as_matrix(rows)
+    metadata = [{name: value for name, value in row.items() if name not in NEEDED} for row in rows]
+    places = project(vectors, method)
+    return CollectionMap([r["id"] for r in rows], [r["image_path"] for r in rows], metadata, vectors, places, method)
+
+
+def colors_of(values: list[str]) -> dict[str, str]:
+    """Give each value a CSS color: its own where it is the name of one, else one of a wheel."""
+    others = [value for value in dict.fromkeys(sorted(values)) if value not in REAL_COLORS]
+    colors = {value: value for value in values if value in REAL_COLORS}
+    for number, value in enumerate(others):
+        red, green, blue = colorsys.hls_to_rgb(number / len(others), 0.35 + 0.25 * (number % 2), 0.8)
+        colors[value] = f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
+    return colors
+
+
+def map_panel(
+    session: SearchSession,
+    made: CollectionMap | None = None,
+    *,
+    start: Callable[[Callable[[], None]], Any] | None = None,
+) -> widgets.VBox:
+    """Return the map as a widget: click a picture to search by it; the query's own place is marked.
+
+    Parameters
+    ----------
+    session : SearchSession
+        What a click searches with; a search panel of the same session shows the hits.
+    made : CollectionMap, optional
+        By default that of the session's collection.
+    start : callable, optional
+        Runs a function without arguments, such as `Newest()`: the map is then made when a browser shows its frame, not
+        at once, and whatever else is on the page can be used meanwhile.
+    """
+    view, legend, mapped = MapView(), widgets.HTML(), session.collection
+    lost = False  # Memora was away when the map was to be made
+    switch = widgets.Dropdown(description="Color by", options=list(session.choices) or ["category"])
+
+    def fill() -> None:
+        nonlocal made, mapped
+        if made is None or mapped != session.collection:
+            made, mapped = map_collection(session.client, session.collection), session.collection
+        view.pictures = [thumbnail(session.root, path, THUMB) for path in made.paths]
+        color()
+        view.items = [
+            {"key": str(key), "alt": words(path, meta), "x": float(x), "y": float(y)}
+            for key, path, meta, (x, y) in zip(made.ids, made.paths, made.metadata, made.places, strict=True)
+        ]
+        mark()
+
+    def tell() -> None:
+        nonlocal lost
+        try:
+            legend.value = "<p role='status'>The map is being made ...</p>"
+            fill()
+            lost = False
+        except (MemoraError, ValueError) as error:  # too many pictures, too few, Memora gone
+            legend.value = f"<p role='status'>No map: {html.escape(str(error))}</p>"
+            lost = not isinstance(error, InvalidRequestError | ValueError)  # such as these stay wrong
+
+    def color(_: Any = None) -> None:
+        if made is None:
+            return
+        values = [str(meta.get(switch.value, "")) for meta in made.metadata]
+        colors = colors_of(values)
+        view.colors = [colors[value] for value in values]
+        squares = [f"<li><span style='background:{colors[v]}'></span>{html.escape(v)}</li>" for v in sorted(colors)]
+        legend.value = f"<ul class='memora-legend'>{''.join(squares)}</ul>"
+
+    def mark() -> None:
+        vector, place = session.vector, []
+        if made is not None and vector is not None and mapped == session.collection and len(vector) == made.dim:
+            place = [float(x) for x in made.place(vector)]
+        view.query = place
+
+    def follow() -> None:
+        another = made is not None and mapped != session.collection  # of another network: other vectors, another map
+        if session.state == "found" and (another or lost):
+            (start or (lambda work: work()))(tell)
+        else:
+            mark()
+
+    switch.observe(color, "value")
+    view.observe(lambda told: session.more_like_id(int(told["new"]["key"])), "chosen")
+    session.watch(follow)
+    if start is None:
+        fill()
+    else:
+        view.observe(lambda _: start(tell), "shown")
+    box = widgets.VBox([switch, view, legend])
+    box.add_class("memora")
+    return box
+
+
+def show_map(
+    made: CollectionMap, by: str = "category", *, query: np.ndarray | None = None, root: Path = DATA
+) -> "Figure":
+    """Draw the map with its thumbnails, and print what it says.
+
+    Parameters
+    ----------
+    made : CollectionMap
+        The map.
+    by : str
+        The field that colors the frames.
+    query : numpy.ndarray, shape (dim,), optional
+        A vector, such as `session.vector`, whose place is marked.
+    root : Path
+        The folder that was ingested.
+    """
+    from matplotlib.lines import Line2D
+
+    values = [str(meta.get(by, "")) for meta in made.metadata]
+    colors = colors_of(values)
+    print(made)
+    place = None
+    if query is not None:
+        place = made.place(query)
+        around = np.argsort(((made.places - place) ** 2).sum(1))[:NEIGHBOURS]
+        most = Counter(values[i] for i in around).most_common(1)[0][0]
+        print(f"The ring is the query: it lies among pictures of {by} {most}.")
+    figure = picture_map([root / path for path in made.paths], made.places, [colors[v] for v in values], place)
+    legend = [Line2D([], [], color=colors[v], lw=5, label=v) for v in sorted(colors)]
+    figure.legend(handles=legend, loc="outside lower center", ncols=7, fontsize=8)
+    return figure

@@ -1,0 +1,439 @@
+"""The search panel: widgets around a SearchSession."""
+
+import html
+import re
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+from PIL import Image
+
+from helpers.connect import COLLECTION
+from helpers.explore.browser import STYLE, Call, Cropper, Gallery, Slider
+from helpers.explore.explain import overlay
+from helpers.explore.pictures import VIEW, figure, jpeg, side_by_side, thumbnail, words
+from helpers.explore.session import CHOICES, MAX_BYTES, SearchSession
+from helpers.features.extractors import FeatureExtractor
+from helpers.images import DATA, ImageError, ImageFolder, load_folder
+from helpers.memora import Memora
+from helpers.search import Hit
+
+EARLIER = 8  # earlier queries that are shown; Back goes further
+THUMB = 160  # pixels of a thumbnail's longer side
+QUERIES, ALL = "queries (not stored)", "the collection"
+
+
+class Newest:
+    """Runs the newest of the functions it is given in a thread of its own; what came in between is left out."""
+
+    def __init__(self) -> None:
+        self._job: Callable[[], None] | None = None
+        self._given = threading.Condition()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def __call__(self, job: Callable[[], None]) -> None:
+        """Run this next, instead of what waits."""
+        with self._given:
+            self._job = job
+            self._given.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._given:
+                self._given.wait_for(lambda: self._job is not None)
+                job, self._job = self._job, None
+            assert job is not None
+            try:
+                job()
+            except Exception:  # the next one is to be run all the same
+                traceback.print_exc()
+
+
+def search_panel(
+    client: Memora,
+    extractor: FeatureExtractor | Sequence[tuple[FeatureExtractor, str]],
+    *,
+    collection: str = COLLECTION,
+    root: Path = DATA,
+    starters: ImageFolder | None = None,
+) -> "SearchPanel":
+    """Return the panel: choose or upload a picture, crop it, filter, look at the hits, go on from one of them.
+
+    Parameters
+    ----------
+    client : Memora
+        Where to look.
+    extractor : FeatureExtractor or sequence of (FeatureExtractor, str)
+        The network that made the collection's vectors; or several, each with its collection's name.
+    collection : str
+        The collection, where there is one network.
+    root : Path
+        The folder that was ingested.
+    starters : ImageFolder, optional
+        Pictures to begin with; the kit's queries by default.
+
+    Returns
+    -------
+    SearchPanel
+        As the last line of a cell it is shown; its `session` is the search behind it.
+    """
+    session = SearchSession(client, extractor, collection=collection, root=root, start=Newest())
+    return SearchPanel(session, starters or load_folder(DATA, part="queries"))
+
+
+class SearchPanel(widgets.VBox):
+    """Widgets around a session; what they show is drawn anew whenever the session changes.
+
+    Parameters
+    ----------
+    session : SearchSession
+        The search.
+    starters : ImageFolder
+        Pictures to begin with.
+    """
+
+    def __init__(self, session: SearchSession, starters: ImageFolder) -> None:
+        self.session, self._starters = session, starters
+        self._drawing = threading.RLock()
+        self._own = threading.local()  # `quiet` while widgets are set from here, in this thread: they must not answer
+        self._make_query()
+        self._make_controls()
+        self._make_results()
+        style = widgets.HTML(f"<style>{STYLE.read_text(encoding='utf-8')}</style>")
+        super().__init__([style, self._status, self._layout()])
+        self.add_class("memora")
+        self.add_class("memora-panel")
+        session.watch(self._refresh)
+        self._refresh()
+
+    def __repr__(self) -> str:  # what a reader sees where widgets are not rendered
+        return f"<Search panel: {self.session.message}>"
+
+    # the query
+
+    def _make_query(self) -> None:
+        self._gallery = _gallery("pictures to begin with; arrow keys go from one to the next", "memora-starters")
+        self._gallery.observe(self._start_with, "chosen")
+        shelves = self.session.choices.get("category", [ALL] if self.session.pictures else [])
+        self._shelf = widgets.Dropdown(description="From", options=[QUERIES, *shelves])
+        self._shelf.observe(self._fill_gallery, "value")
+        self._fill_gallery()
+        self._earlier = _gallery("earlier queries, the last one first", "memora-earlier")
+        self._earlier.observe(lambda told: self._go_back(int(told["new"]["key"])), "chosen")
+        told = _help("Earlier queries, the last one first: a click goes back.")
+        self._earlier_box = widgets.VBox([told, self._earlier], layout={"display": "none"})
+        self._address = widgets.Text(description="Address", placeholder="https://...")
+        self._address.on_msg(lambda _, told, __: self._fetch() if told.get("event") == "submit" else None)  # Enter
+        self._get = widgets.Button(description="Fetch")
+        self._get.on_click(lambda _: self._fetch())
+        self._view = Cropper(most_bytes=MAX_BYTES)
+        self._view.observe(self._dragged, "box")
+        self._view.observe(self._uploaded, "file")
+        self._sides = [
+            widgets.BoundedIntText(description=name, min=0, max=0) for name in ("Left", "Top", "Right", "Bottom")
+        ]
+        for side in self._sides:
+            side.layout.width = "150px"
+            side.observe(self._typed, "value")
+        self._whole = widgets.Button(description="Whole picture")
+        self._whole.on_click(lambda _: self.session.crop(None))
+
+    def _fill_gallery(self, _: Any = None) -> None:
+        """Show the pictures to begin with, or those of one category of the collection."""
+        if self._shelf.value == QUERIES:
+            folder = self._starters
+            root, shown = folder.root, [(path, path, folder.metadata.get(path, {})) for path in folder.paths]
+        else:
+            hits = [hit for hit in self.session.pictures if self._shelf.value in (ALL, hit.category)][:CHOICES]
+            root, shown = self.session.root, [(str(hit.id), hit.path, hit.metadata) for hit in hits]
+        self._gallery.pictures = [thumbnail(root, path, THUMB) for _, path, _ in shown]
+        self._gallery.items = [
+            {"key": key, "alt": words(path, meta), "caption": str(meta.get("category", "")).replace("_", " ")}
+            for key, path, meta in shown
+        ]
+
+    def _start_with(self, change: Any) -> None:
+        path = change["new"]["key"]
+        if self._shelf.value != QUERIES:
+            self.session.more_like_id(int(path))
+            return
+        category = str(self._starters.metadata.get(path, {}).get("category", ""))
+        self.session.ask(self._starters.root / path, Path(path).name, category)
+
+    def _uploaded(self, change: Any) -> None:
+        file = change["new"]
+        if file["size"] > MAX_BYTES:
+            self.session.refuse(file["name"], f"larger than {MAX_BYTES >> 20} MB: save it smaller")
+        else:
+            self.session.ask(bytes(file["content"]), file["name"])
+
+    def _fetch(self) -> None:
+        address = self._address.value.strip()
+        if not address:
+            return
+        if not address.startswith(("http://", "https://")):
+            self.session.refuse(address, "an address begins with http:// or https://; a file is uploaded")
+        else:
+            # not in Newest's thread: a slow server must not keep the search waiting
+            threading.Thread(target=self.session.ask, args=(address,), daemon=True).start()
+
+    def _dragged(self, change: Any) -> None:
+        if self.session.query and change["new"] and not self._quiet:
+            width, height = self.session.query.picture.size
+            left, top, right, bottom = change["new"]
+            self.session.crop((round(left * width), round(top * height), round(right * width), round(bottom * height)))
+
+    def _typed(self, change: Any) -> None:
+        query = self.session.query
+        if query and not self._quiet:
+            box = list(query.box or (0, 0, *query.picture.size))  # not from the other fields: they may be being drawn
+            box[self._sides.index(change["owner"])] = change["new"]
+            self.session.crop((box[0], box[1], box[2], box[3]))
+
+    # the controls
+
+    def _make_controls(self) -> None:
+        session = self.session
+        self._limit = Slider(description="Results", value=session.settings.limit, min=1, max=30)
+        self._least = Slider(description="Similarity", step=0.05)
+        names = list(session.extractors)
+        self._network = widgets.Dropdown(description="Network", options=names, disabled=len(names) < 2)
+        self._metric = widgets.Dropdown(
+            description="Metric", options=session.metrics, disabled=len(session.metrics) < 2
+        )
+        self._filters = {
+            name: widgets.SelectMultiple(description=name.capitalize(), options=values, rows=min(5, len(values)))
+            for name, values in session.choices.items()
+        }
+        self._clear = widgets.Button(description="Clear filters")
+        self._clear.on_click(lambda _: session.clear_filters())
+        self._listen(self._limit, lambda value: session.change(limit=round(value)))
+        self._listen(self._least, lambda value: session.change(least_similarity=value or None))
+        self._listen(self._network, lambda value: session.change(extractor=value))
+        self._listen(self._metric, lambda value: session.change(metric=value))
+        for name, control in self._filters.items():
+            self._listen(control, lambda values, name=name: session.allow(name, *values))
+
+    def _listen(self, control: Any, change: Callable[[Any], None]) -> None:
+        control.observe(lambda told: None if self._quiet else change(told["new"]), "value")
+
+    # the results
+
+    def _make_results(self) -> None:
+        self._status = widgets.HTML()
+        self._status.add_class("memora-status")
+        self._again = widgets.Button(description="Try again")
+        self._again.on_click(lambda _: (self.session.search(), self._hits.focus_on()))
+        self._clear_here = widgets.Button(description="Clear filters")
+        self._clear_here.on_click(lambda _: (self.session.clear_filters(), self._hits.focus_on()))
+        self._back = widgets.Button(description="Back")
+        self._back.on_click(lambda _: self._go_back())
+        self._hits = _gallery("the pictures most like it", "memora-hits", details=True)
+        self._hits.observe(self._chosen, "chosen")
+        self._details = widgets.VBox()
+        self._call = Call()
+        self._call.add_class("memora-call")
+
+    # a button that hides or disables itself gives the keyboard's focus to what comes next
+
+    def _go_back(self, steps: int = 1) -> None:
+        self.session.back(steps)
+        if not self.session.history:
+            self._hits.focus_on()
+
+    def _close(self, hit: Hit) -> None:
+        self._details.children = ()
+        self._hits.focus_on(str(hit.id), "details")
+
+    def _chosen(self, change: Any) -> None:
+        hit = next((one for one in self.session.hits if str(one.id) == change["new"]["key"]), None)
+        if hit is None:
+            return
+        if change["new"]["what"] == "details":
+            self._show_details(hit)
+        else:
+            self.session.more_like(hit)
+
+    def _show_details(self, hit: Hit) -> None:
+        query = self.session.query
+        if query is None:
+            return
+        why, close = widgets.Button(description="Why this one?"), widgets.Button(description="Close")
+        answer, self._detailed = widgets.HTML(), hit
+        rows = {"rank": hit.rank, "distance": f"{hit.distance:.4f}", "file": hit.path, "id": hit.id, **hit.metadata}
+        cells = "".join(
+            f"<tr><th>{html.escape(str(k))}</th><td>{html.escape(str(v))}</td></tr>" for k, v in rows.items()
+        )
+        shown = side_by_side(
+            figure(lambda: query.part, "the query"),
+            figure(lambda: self.session.picture(hit), f"hit {hit.rank}: {words(hit.path, hit.metadata)}"),
+        )
+        why.on_click(lambda _: self._explain(hit, answer))
+        close.on_click(lambda _: self._close(hit))
+        self._details.children = [
+            widgets.HTML(f"<h4>Hit {hit.rank}</h4>{shown}"),
+            widgets.HBox([why, close]),
+            answer,
+            widgets.HTML(f"<table class='memora-table'>{cells}</table>"),
+        ]
+        why.focus()  # also brings the details into view
+
+    def _explain(self, hit: Hit, answer: widgets.HTML) -> None:
+        answer.value = "<p role='status'>Looking ...</p>"
+        try:
+            found, query = self.session.why(hit), self.session.query
+            assert query is not None
+            drawn = [
+                overlay(query.part, found.query, found.query_box),
+                overlay(self.session.picture(hit), found.hit, found.hit_box),
+            ]
+        except ImageError as error:
+            answer.value = f"<p role='status'>{html.escape(str(error))}</p>"
+            return
+        figures = [
+            figure(lambda one=one: Image.fromarray(one), f"the {name}, bright where it agrees")
+            for one, name in zip(drawn, ("query", "hit"), strict=True)
+        ]
+        shown = side_by_side(*figures)
+        answer.value = f"<p role='status' class='memora-why'>{html.escape(str(found))}</p>{shown}"
+
+    # drawing
+
+    def _refresh(self) -> None:
+        with self._drawing:
+            self._own.quiet = True
+            try:
+                self._draw()
+            finally:
+                self._own.quiet = False
+
+    @property
+    def _quiet(self) -> bool:
+        return getattr(self._own, "quiet", False)
+
+    def _draw(self) -> None:
+        session = self.session
+        query = session.query
+        if query is not self._drawn_query or (session.state != "searching" and self._detailed not in session.hits):
+            self._details.children = ()
+        if query is not self._drawn_query:
+            self._draw_earlier()
+        if query is not self._drawn_query or session.state == "failed":  # a box that was refused goes back
+            self._draw_query()
+        for control, value in (
+            (self._limit, session.settings.limit),
+            (self._least, session.settings.least_similarity or 0),
+        ):
+            control.value = value
+        for name, control in self._filters.items():
+            control.value = session.settings.allowed.get(name, ())
+        self._call.code = session.call
+        self._back.disabled = not session.history
+        # where a file was refused the hits are still those of the query before: nothing to try again
+        failed = session.state == "failed" and query is not None and not session.hits
+        self._again.layout.display = None if failed else "none"
+        self._clear_here.layout.display = None if session.state == "nothing found" else "none"
+        if session.state != "searching":
+            self._hits.pictures = [thumbnail(session.root, hit.path, THUMB) for hit in session.hits]
+            self._hits.items = [self._item(hit) for hit in session.hits]
+        busy = str(session.state == "searching").lower()
+        # last, for it says that the rest is there
+        self._status.value = (
+            f"<p role='status' aria-live='polite' aria-busy='{busy}' data-state='{session.state}'>"
+            f"{html.escape(session.message)}</p>"
+        )
+
+    _drawn_query: Any = None
+    _detailed: Hit | None = None
+
+    def _draw_query(self) -> None:
+        query = self._drawn_query = self.session.query
+        if query is None:
+            return
+        width, height = query.picture.size
+        self._view.alt = f"the query: {query.name}"
+        self._view.picture = jpeg(query.picture, VIEW)
+        box = query.box or (0, 0, width, height)
+        for side, value, most in zip(self._sides, box, (width, height) * 2, strict=True):
+            side.max = most
+            side.value = value
+        left, top, right, bottom = box
+        self._view.box = [left / width, top / height, right / width, bottom / height] if query.box else []
+
+    def _draw_earlier(self) -> None:
+        earlier = self.session.history[: -EARLIER - 1 : -1]
+        self._earlier_box.layout.display = None if earlier else "none"
+        self._earlier.pictures = [jpeg(query.part, THUMB) for query in earlier]
+        self._earlier.items = [
+            {"key": str(steps), "alt": f"back to {query.name}", "caption": ""}
+            for steps, query in enumerate(earlier, start=1)
+        ]
+
+    def _item(self, hit: Hit) -> dict[str, Any]:
+        category = self.session.query.category if self.session.query else ""
+        mark = "" if not category or not hit.category else "right" if hit.category == category else "wrong"
+        sign = {"right": " ✓", "wrong": " ✗", "": ""}[mark]
+        caption = f"{hit.rank}. {hit.distance:.3f} {hit.category}{sign}"
+        return {"key": str(hit.id), "alt": words(hit.path, hit.metadata), "caption": caption, "mark": mark}
+
+    def _layout(self) -> widgets.Widget:
+        choose = widgets.Accordion(
+            [widgets.VBox([self._shelf, self._gallery])], titles=["Pick one of our pictures"], selected_index=0
+        )
+        choose.add_class("memora-choose")
+        for wide in (self._shelf, self._address, self._network, self._metric, *self._filters.values()):
+            wide.layout.width = "auto"
+        self._address.layout.flex, self._address.layout.min_width = "1", "0"
+        self._get.layout.flex, self._get.layout.width = "none", "auto"
+        query = widgets.VBox(
+            [
+                choose,
+                widgets.HBox([self._address, self._get]),
+                _help("A picture on the web; Enter fetches it."),
+                self._view,
+                _help(f"JPEG, PNG, WebP, BMP, TIFF or GIF; up to {MAX_BYTES >> 20} MB."),
+                widgets.HBox(self._sides, layout={"flex_flow": "row wrap"}),
+                _help("The part to search by, in pixels."),
+                self._whole,
+                self._earlier_box,
+            ]
+        )
+        rows = [
+            (self._limit, "How many pictures to show."),
+            (self._least, "Leave out what is less similar than this; 0 shows all."),
+            (self._network, "What turns pictures into vectors. `make models` fetches another one."),
+            (self._metric, "What near means. An index knows one metric."),
+            *(
+                (control, "Only these; none chosen: all. Ctrl or Shift chooses several.")
+                for control in self._filters.values()
+            ),
+        ]
+        controls = widgets.VBox([part for control, text in rows for part in (control, _help(text))] + [self._clear])
+        told = "`vector` is `extractor.embed([picture])[0]`, as in notebook 4; of this panel, `panel.session.vector`."
+        results = widgets.VBox([widgets.HBox([self._back, self._again, self._clear_here]), self._hits, self._details,
+            widgets.HTML("<h4>The call</h4>"), self._call, _help(told)])  # fmt: skip
+        for box, name, title in (
+            (query, "query", "Query"),
+            (controls, "controls", "Settings"),
+            (results, "results", "Results"),
+        ):
+            box.children = (widgets.HTML(f"<h3>{title}</h3>"), *box.children)
+            box.add_class(f"memora-{name}")
+        columns = widgets.Box([query, results, controls])
+        columns.add_class("memora-columns")
+        return columns
+
+
+def _gallery(label: str, name: str, *, details: bool = False) -> Gallery:
+    made = Gallery(label=label, details=details)
+    made.add_class(name)
+    return made
+
+
+def _help(text: str) -> widgets.HTML:
+    made = widgets.HTML(re.sub("`(.+?)`", r"<code>\1</code>", html.escape(text)))
+    made.add_class("memora-help")
+    return made

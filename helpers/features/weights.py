@@ -1,0 +1,144 @@
+"""DINOv2's weights: are they on this machine, fetch them when asked, and what to look at without them.
+
+`python -m helpers.features.weights` fetches them: `make models`.
+"""
+
+import contextlib
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from helpers.connect import memora_home
+from helpers.settings import setting
+
+DINOV2 = "facebook/dinov2-small"
+DINOV2_FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
+HUB_SECONDS = 5.0
+
+
+class ModelUnavailableError(RuntimeError):
+    """A model's weights are not on this machine and can't be fetched now."""
+
+
+def quiet_transformers() -> None:
+    """Turn off the progress bars of reading and writing weights; fetching them keeps its bar."""
+    import transformers
+
+    transformers.logging.disable_progress_bar()
+
+
+def model_folder(name: str) -> str:
+    """Return the absolute path of a model's folder, or refuse what is none."""
+    folder = Path(name).expanduser().absolute()
+    if not folder.is_dir():
+        raise ValueError(f"There is no extractor {name!r}: 'dinov2-small', 'efficientnet-lite0', or a model's folder.")
+    if missing := [file for file in DINOV2_FILES[:2] if not (folder / file).is_file()]:
+        raise ValueError(f"The folder {name!r} holds no model: it has no {' and no '.join(missing)}.")
+    return str(folder)
+
+
+def dinov2_on_this_machine() -> bool:
+    """Return whether all files of DINOv2 are in the hub's cache on this machine."""
+    return bool(_cached_dinov2())
+
+
+def _cached_dinov2() -> str:
+    from huggingface_hub import try_to_load_from_cache  # the one look-up that never calls the hub
+
+    files = [try_to_load_from_cache(DINOV2, file) for file in DINOV2_FILES]
+    return str(Path(files[0]).parent) if all(isinstance(file, str) for file in files) else ""
+
+
+def fetch_dinov2() -> str:
+    """Return the folder of DINOv2's files, fetching them (88 MB, with a progress bar) where they are missing.
+
+    Raises
+    ------
+    ModelUnavailableError
+        The hub did not answer within 5 seconds, or failed midway; says what to do instead.
+    """
+    from huggingface_hub import constants, hf_hub_download
+
+    if folder := _cached_dinov2():
+        return folder
+    instead = (
+        "Go on with load_extractor('efficientnet-lite0'), which needs no download; or, from a machine that has the "
+        f"files ({', '.join(DINOV2_FILES)}), copy their folder here and set MEMORA_EXTRACTOR to its path."
+    )
+    if constants.HF_HUB_OFFLINE:
+        raise ModelUnavailableError(f"{DINOV2} is not on this machine, and HF_HUB_OFFLINE forbids fetching. {instead}")
+    try:
+        # The hub's own client tries for half a minute: ask once, shortly, before starting it.
+        url = f"{constants.ENDPOINT}/{DINOV2}/resolve/main/config.json"
+        httpx.head(url, timeout=HUB_SECONDS, follow_redirects=True).raise_for_status()
+    except httpx.HTTPError as error:
+        why = f"the model hub can't be reached ({error or type(error).__name__})"
+        raise ModelUnavailableError(f"{DINOV2} is not on this machine, and {why}. {instead}") from None
+    try:
+        for file in DINOV2_FILES:  # not snapshot_download, which waits without end for a hub that falls silent
+            hf_hub_download(DINOV2, file, etag_timeout=HUB_SECONDS)
+    except Exception as error:  # the hub's client raises the errors of several libraries
+        why = str(error).partition("\n")[0]
+        raise ModelUnavailableError(f"{DINOV2} could not be fetched ({why}). Try again. {instead}") from error
+    return _cached_dinov2()
+
+
+def dinov2_to_look_at() -> tuple[str, bool]:
+    """Return a folder from which `AutoModel.from_pretrained` works offline, and whether its weights are trained.
+
+    A model's folder that MEMORA_EXTRACTOR names comes first. Without DINOv2's weights on this machine, the same
+    architecture is saved untrained: its shapes and its speed are the real ones, its numbers mean nothing.
+    """
+    quiet_transformers()
+    if (named := setting("MEMORA_EXTRACTOR")) and named not in ("dinov2-small", "efficientnet-lite0"):
+        return model_folder(named), True
+    if dinov2_on_this_machine():
+        return fetch_dinov2(), True
+    folder = memora_home() / "untrained-dinov2-small"
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as parent:
+            whole = Path(parent, folder.name)
+            save_untrained_dinov2(whole)
+            with contextlib.suppress(OSError):  # another notebook was faster
+                whole.rename(folder)
+    return str(folder), False
+
+
+def save_untrained_dinov2(folder: Path, **changes: Any) -> None:
+    """Save DINOv2-small's architecture with random weights (seed 0), and its image processor.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to.
+    **changes
+        Settings of `transformers.Dinov2Config` to change, to get a smaller one.
+    """
+    import torch
+    from transformers import BitImageProcessorPil, Dinov2Config, Dinov2Model
+
+    quiet_transformers()
+    # Settings as in the model's own config.json and preprocessor_config.json on the hub.
+    settings = {"hidden_size": 384, "num_attention_heads": 6, "image_size": 518, "patch_size": 14} | changes
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Dinov2Model(Dinov2Config(**settings))
+    model.save_pretrained(folder)
+    BitImageProcessorPil(
+        size={"shortest_edge": 256},
+        crop_size={"height": 224, "width": 224},
+        image_mean=[0.485, 0.456, 0.406],
+        image_std=[0.229, 0.224, 0.225],
+        resample=3,
+    ).save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    try:
+        print(f"{DINOV2} is in {fetch_dinov2()}")
+    except ModelUnavailableError as error:
+        sys.exit(str(error))

@@ -1,0 +1,216 @@
+"""Pictures of what indexes look at and of what they cost; each prints a line that says the same in words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from helpers.indexing.measure import Blame, Measured
+from helpers.indexing.on_a_plane import Flat, Hnsw, Ivf, Visit, nearest
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# From the palette of Okabe and Ito, told apart by everyone; each also has a shape of its own.
+COMPARED, FOUND, LOST, WALK, OTHER, CELL = "#0072B2", "#000000", "#D55E00", "#E69F00", "#B6BEC7", "#D6E8F5"
+
+
+def show_blame(rows: Mapping[str, Blame]) -> "Figure":
+    """Draw for each way of searching which part of its hits is right, and who is to blame for the rest."""
+    import matplotlib.pyplot as plt
+
+    parts = [
+        ("right", "right, and truly nearest", "#0072B2", ""),
+        ("right_instead", "right, instead of a nearer one", "#9ECAE9", ""),
+        ("embedding", "wrong: the embedding", "#E69F00", "//"),
+        ("index", "wrong: the index", "#D55E00", "xx"),
+        ("missing", "missing: the index", "white", ""),
+    ]
+    figure, axis = plt.subplots(figsize=(7.4, 0.42 * len(rows) + 1.3), layout="constrained")
+    left = np.zeros(len(rows))
+    for name, label, color, hatch in parts:
+        width = np.array([getattr(row, name) for row in rows.values()])
+        axis.barh(list(rows), width, left=left, color=color, hatch=hatch, edgecolor="black", lw=0.5, label=label)
+        left += width
+    axis.invert_yaxis()
+    axis.set(xlim=(0, 1), xlabel="part of the ten hits")
+    figure.legend(fontsize=8, ncols=3, frameon=False, loc="outside lower center")
+    plt.close(figure)
+    for name, row in rows.items():
+        print(
+            f"{name}: recall {row.recall:.2f}, right {row.precision:.2f}, of the wrong the embedding "
+            f"{row.embedding:.2f}, the index {row.index:.2f}, missing {row.missing:.2f}"
+        )
+    return figure
+
+
+def show_curves(curves: Mapping[str, Sequence[tuple[int, Measured]]], *, exact: Measured | None = None) -> "Figure":
+    """Draw recall against the setting and against the time of a search, one line an index, and print the recalls.
+
+    Parameters
+    ----------
+    curves : mapping of name to sequence of (setting, Measured)
+        The setting is an nprobe or an ef.
+    exact : Measured, optional
+        What looking at every vector gave.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
+
+    figure, (by_setting, by_time) = plt.subplots(1, 2, figsize=(8.6, 3.6), sharey=True, layout="constrained")
+    styles = [("#0072B2", "o-"), ("#D55E00", "s--"), ("#009E73", "^:"), ("#CC79A7", "v-.")]
+    for (name, points), (color, style) in zip(curves.items(), cycle(styles), strict=False):  # the styles have no end
+        recalls = [measured.recall for _, measured in points]
+        by_setting.plot([setting for setting, _ in points], recalls, style, color=color, label=name, ms=5)
+        by_time.plot([measured.p50 for _, measured in points], recalls, style, color=color, ms=5)
+        told = ", ".join(f"{recall:.2f} at {setting}" for recall, (setting, _) in zip(recalls, points, strict=True))
+        print(f"{name}: recall {told}")
+    if exact:
+        by_time.plot(exact.p50, exact.recall, "*", color="black", ms=13, label="FLAT: exact")
+    settings = sorted({setting for points in curves.values() for setting, _ in points})
+    by_setting.set(xscale="log", xlabel="nprobe, or ef", ylabel="recall@10")
+    by_setting.set_xticks(settings, settings, fontsize=8)
+    by_time.set(xscale="log", xlabel="milliseconds; half of the searches are faster")
+    low, high = by_time.get_xlim()
+    times = [t for t in (0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if low <= t <= high]
+    if len(times) < 2:  # all times are alike
+        times = [t for t in MaxNLocator(4).tick_values(low, high) if low <= t <= high]
+    by_time.set_xticks(times)
+    by_time.xaxis.set_major_formatter(ScalarFormatter())
+    by_setting.yaxis.set_major_formatter("{x:.2f}")
+    for axis in (by_setting, by_time):
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.grid(color="#D0D7DE", lw=0.5)
+    figure.legend(fontsize=8, ncols=4, frameon=False, loc="outside lower center")
+    plt.close(figure)
+    return figure
+
+
+def show_flat(index: Flat, query: np.ndarray, *, k: int = 5) -> "Figure":
+    """Draw what exact search looks at, and print it in words.
+
+    Parameters
+    ----------
+    index : Flat
+        On a plane.
+    query : numpy.ndarray, shape (2,)
+        The vector to search for.
+    k : int
+        How many are wanted.
+    """
+    visit = index.search(query, k)
+    figure, (axis,) = _figure(1, (4, 4))
+    _draw_points(axis, index.points, query, visit, k)
+    _legend(figure)
+    print(f"FLAT: {_summary(index.points, query, visit, k)}")
+    return figure
+
+
+def show_ivf(index: Ivf, query: np.ndarray, *, nprobes: Sequence[int] = (1, 3), k: int = 5) -> "Figure":
+    """Draw the lists of an inverted file as cells, those searched shaded, side by side for several `nprobe`.
+
+    Parameters
+    ----------
+    index : Ivf
+        On a plane.
+    query, k
+        As for `show_flat`.
+    nprobes : sequence of int
+        How many lists to search in each picture.
+    """
+    from scipy.spatial import Voronoi
+
+    figure, axes = _figure(len(nprobes), (3.6 * len(nprobes) + 0.4, 4))
+    reach = 1_000 * np.abs(index.points).max()  # four centers far away close the outer cells
+    around = reach * np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
+    cells = Voronoi(np.vstack([index.centers, around]))
+    for axis, nprobe in zip(axes, nprobes, strict=True):
+        visit = index.search(query, k, nprobe)
+        for number in range(len(index.centers)):
+            corners = cells.vertices[cells.regions[cells.point_region[number]]]
+            axis.fill(*corners.T, facecolor=CELL if number in visit.lists else "white", edgecolor="#8C959F", lw=0.7)
+        _draw_points(axis, index.points, query, visit, k)
+        axis.scatter(*index.centers.T, s=26, marker="+", color="#57606A", lw=1, zorder=3, label="center")
+        axis.set_title(f"nlist {len(index.lists)}, nprobe {nprobe}", fontsize=9)
+        print(f"IVF_FLAT, nprobe {nprobe} of {len(index.lists)}: {_summary(index.points, query, visit, k)}")
+    _legend(figure)
+    return figure
+
+
+def show_hnsw(index: Hnsw, query: np.ndarray, *, ef: int = 8, k: int = 5) -> "Figure":
+    """Draw a graph's layers side by side, the top one first, and the walk to the query through them.
+
+    Parameters
+    ----------
+    index : Hnsw
+        On a plane.
+    query, k
+        As for `show_flat`.
+    ef : int
+        How many near points the search keeps in layer 0.
+    """
+    from matplotlib.collections import LineCollection
+
+    visit = index.search(query, k, ef)
+    figure, axes = _figure(len(index.layers), (3.2 * len(index.layers) + 0.2, 3.8))
+    numbers = range(len(index.layers) - 1, -1, -1)
+    for axis, number, walk in zip(axes, numbers, visit.walks, strict=True):
+        links = index.layers[number]
+        lines = [index.points[[one, other]] for one, others in links.items() for other in others]
+        axis.add_collection(LineCollection(lines, color="#C9D1D9", lw=0.5, zorder=1))
+        _draw_points(axis, index.points, query, visit, k, among=links)
+        axis.plot(*index.points[walk].T, "D-", color=WALK, ms=4, mec="black", mew=0.5, lw=2, zorder=4, label="walk")
+        axis.set_title(f"layer {number}: {len(links)} points, {len(walk) - 1} steps", fontsize=9)
+    _legend(figure)
+    print(
+        f"HNSW, M {index.m}, ef {ef}: {len(index.layers)} layers, {sum(len(walk) - 1 for walk in visit.walks)} steps; "
+        f"{_summary(index.points, query, visit, k)}"
+    )
+    return figure
+
+
+def _figure(panels: int, size: tuple[float, float]) -> tuple["Figure", Sequence["Axes"]]:
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, panels, figsize=size, squeeze=False, layout="constrained")
+    plt.close(figure)  # the cell shows it once, as its value
+    return figure, axes[0]
+
+
+def _draw_points(
+    axis: "Axes", points: np.ndarray, query: np.ndarray, visit: Visit, k: int, among: Iterable[int] | None = None
+) -> None:
+    drawn = set(range(len(points)) if among is None else among)
+    closest = nearest(points, range(len(points)), query, k)
+    found, lost = set(closest) & set(visit.found) & drawn, (set(closest) - set(visit.found)) & drawn
+    compared = drawn & set(visit.compared)
+    styles = [
+        (drawn - compared, {"s": 8, "color": OTHER, "label": "not compared"}),
+        (compared, {"s": 20, "color": COMPARED, "label": "compared"}),
+        (found, {"s": 80, "facecolors": "none", "edgecolors": FOUND, "linewidths": 1.3, "label": "nearest, found"}),
+        (lost, {"s": 60, "marker": "x", "color": LOST, "linewidths": 2, "label": "nearest, lost"}),
+    ]
+    for order, (members, style) in enumerate(styles, start=2):
+        if members:
+            axis.scatter(*points[sorted(members)].T, zorder=order, **style)
+    axis.scatter(*query, s=170, marker="*", color="black", edgecolors="white", zorder=7, label="query")
+    low, high = points.min(0), points.max(0)
+    margin = 0.06 * (high - low)
+    axis.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
+    axis.set(xticks=[], yticks=[])
+
+
+def _legend(figure: "Figure") -> None:
+    named = {
+        name: handle for axis in figure.axes for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(named.values(), named.keys(), fontsize=8, ncols=6, frameon=False, loc="outside lower center")
+
+
+def _summary(points: np.ndarray, query: np.ndarray, visit: Visit, k: int) -> str:
+    found = len(set(visit.found) & set(nearest(points, range(len(points)), query, k)))
+    centers = f"{visit.centers} centers + " if visit.centers else ""
+    total = f" = {visit.comparisons} comparisons" if visit.centers else ""
+    return f"{centers}{len(visit.compared)} of {len(points)} points compared{total}; {found} of the {k} nearest found"

@@ -1,0 +1,188 @@
+"""The REST contract as one WSGI application: key, project, JSON, statuses, and a message for every failure."""
+
+import hmac
+import logging
+import re
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import orjson
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from local_memora import openapi
+from local_memora.contract import bodies, schema
+from local_memora.contract.errors import ApiError, unwritable, without_password
+from local_memora.engines import Engine
+from local_memora.verbs import rows_and_search, structure
+from local_memora.verbs.service import Service
+
+MAX_BODY = 64 * 1024 * 1024  # bytes: about 8,000 rows of 384 numbers
+log = logging.getLogger(__name__)
+
+# path -> (body, what answers it, status)
+VERBS: dict[str, tuple[type[bodies.Body], Callable[[Service, Any], Any], int]] = {
+    "collections/create": (bodies.Create, structure.create_collection, 201),
+    "collections/list": (bodies.Body, structure.list_collections, 200),
+    "collections/has": (bodies.OnCollection, structure.has_collection, 200),
+    "collections/describe": (bodies.OnCollection, structure.describe_collection, 200),
+    "collections/drop": (bodies.OnCollection, structure.drop_collection, 200),
+    "collections/rename": (bodies.Rename, structure.rename_collection, 200),
+    "collections/load": (bodies.OnCollection, structure.load_collection, 200),
+    "collections/release": (bodies.OnCollection, structure.release_collection, 200),
+    "collections/get_load_state": (bodies.OnCollection, structure.load_state, 200),
+    "collections/get_stats": (bodies.OnCollection, structure.collection_stats, 200),
+    "partitions/create": (bodies.OnPartition, structure.create_partition, 200),
+    "partitions/drop": (bodies.OnPartition, structure.drop_partition, 200),
+    "partitions/has": (bodies.OnPartition, structure.has_partition, 200),
+    "partitions/list": (bodies.OnCollection, structure.list_partitions, 200),
+    "partitions/load": (bodies.OnPartitions, structure.load_partitions, 200),
+    "partitions/release": (bodies.OnPartitions, structure.release_partitions, 200),
+    "partitions/get_stats": (bodies.OnPartition, structure.partition_stats, 200),
+    "indexes/create": (bodies.CreateIndexes, structure.create_indexes, 201),
+    "indexes/list": (bodies.OnCollection, structure.list_indexes, 200),
+    "indexes/describe": (bodies.OnIndex, structure.describe_index, 200),
+    "indexes/drop": (bodies.OnIndex, structure.drop_index, 200),
+    "vectors/insert": (bodies.Store, rows_and_search.insert, 200),
+    "vectors/upsert": (bodies.Store, rows_and_search.upsert, 200),
+    "vectors/search": (bodies.Search, rows_and_search.search, 200),
+    "vectors/hybrid_search": (bodies.HybridSearch, rows_and_search.hybrid_search, 200),
+    "vectors/query": (bodies.Query, rows_and_search.query, 200),
+    "vectors/get": (bodies.Get, rows_and_search.get, 200),
+    "vectors/delete": (bodies.Delete, rows_and_search.delete, 200),
+}
+
+
+def create_app(
+    engine: str | Path,
+    api_key: str,
+    projects: Collection[str] | None = None,
+    *,
+    token: str | None = None,
+    home: Path | None = None,
+) -> Flask:
+    """Build the application.
+
+    Parameters
+    ----------
+    engine : str or Path
+        A folder, made where it is missing, for the embedded engine; or a Milvus server's URL, `http://host:19530`.
+    api_key : str
+        The key a request must carry in its `Api-Key` header.
+    projects : collection of str, optional
+        The projects this key opens; any by default. Projects never see each other's collections.
+    token : str, optional
+        What a Milvus server wants: `user:password`, or an API key.
+    home : Path, optional
+        Where the locks lie by which writers take turns; the engine's folder by default. A URL needs one.
+
+    Returns
+    -------
+    flask.Flask
+        A WSGI application, for httpx.WSGITransport or any WSGI server.
+
+    Raises
+    ------
+    ApiError
+        503 where a Milvus server does not answer; 501 where the package `pymilvus` is missing.
+    """
+    service = Service(home or Path(engine), _engine(engine, token))
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # Flask would answer OPTIONS, and a doubled slash, in HTML
+    app.url_map.merge_slashes = False
+
+    @app.post("/<resource>/<verb>")
+    def call(resource: str, verb: str) -> Response:
+        given = request.headers.get("Api-Key", "")
+        if not hmac.compare_digest(given.encode(), api_key.encode()):
+            raise ApiError(401, "the Api-Key header is missing or holds another key")
+        if f"{resource}/{verb}" not in VERBS:
+            raise ApiError(404, f"there is no call {resource}/{verb}")
+        model, answer, status = VERBS[f"{resource}/{verb}"]
+        body = schema.parse(model, _json_object())
+        if projects is not None and body.project_id not in projects:
+            raise ApiError(403, f"this key does not open the project {body.project_id!r}")
+        answered = answer(service, body)
+        return _json({"message": answered} if isinstance(answered, str) else {"data": answered}, status)
+
+    @app.get("/health")
+    def health() -> Response:
+        service.engine.check()
+        return _json({"data": {"status": "ok"}}, 200)
+
+    @app.get("/openapi.json")
+    def description() -> Response:
+        return _json(openapi.describe({path: (model, status) for path, (model, _, status) in VERBS.items()}), 200)
+
+    @app.errorhandler(ApiError)
+    def refused(error: ApiError) -> Response:
+        return _json({"message": error.message}, error.status)
+
+    @app.errorhandler(HTTPException)
+    def not_understood(error: HTTPException) -> Response:
+        takes = "GET" if request.path in ("/health", "/openapi.json") else "POST"
+        messages = {
+            404: f"there is no call {request.path}",
+            405: f"{request.path} takes {takes}, not {request.method}",
+            413: f"the request is larger than {MAX_BODY >> 20} MB: send fewer rows at a time",
+        }
+        return _json({"message": messages.get(error.code or 0, error.description)}, error.code or 500, error)
+
+    @app.errorhandler(Exception)
+    def failed(error: Exception) -> Response:
+        if told := unwritable(error):
+            log.warning("%s: %s", request.path, error)
+            return refused(told)
+        log.exception("%s failed", request.path)  # the trace is for the log, never for the client
+        return _json({"message": f"the local Memora failed ({type(error).__name__}); its log says more"}, 500)
+
+    return app
+
+
+def is_url(engine: str | Path) -> bool:
+    """Return whether an engine is a Milvus server, named by its URL; else it is a folder.
+
+    Raises
+    ------
+    ApiError
+        400 where it is neither: a URL of something else, or a server's address without `http://`.
+    """
+    name = str(engine)
+    if re.match(r"(https?|tcp)://", name):
+        return True
+    if re.match(r"\w+://|[\w.-]{2,}:\d+$", name):
+        shown = without_password(name)
+        raise ApiError(400, f"{shown!r} is no URL of a Milvus server: it starts with http://, https:// or tcp://")
+    return False
+
+
+def _engine(engine: str | Path, token: str | None) -> Engine:
+    if is_url(engine):
+        try:
+            from local_memora.engines.milvus.engine import MilvusEngine  # an optional extra, imported when asked for
+        except ImportError as error:
+            raise ApiError(501, f"a Milvus server needs the package pymilvus ({error}): pip install pymilvus") from None
+        return MilvusEngine(str(engine), token)
+    from local_memora.engines.lance.engine import LanceEngine  # LanceDB takes a second to import
+
+    return LanceEngine(Path(engine))
+
+
+def _json_object() -> dict[str, Any]:
+    try:
+        body = orjson.loads(request.get_data(cache=False))
+    except orjson.JSONDecodeError as error:
+        raise ApiError(400, f"the body is no JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise ApiError(400, "the body must be a JSON object: {...}")
+    return body
+
+
+def _json(answer: dict[str, Any], status: int, error: HTTPException | None = None) -> Response:
+    content = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+    response = Response(content, status, content_type="application/json")
+    if error is not None and status == 405:
+        response.headers["Allow"] = ", ".join(error.valid_methods or [])
+    return response

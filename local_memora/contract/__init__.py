@@ -1,0 +1,1 @@
+"""What may be said: the bodies of requests, schemas, and errors."""

@@ -1,0 +1,1 @@
+"""The engine for scale: a Milvus server."""

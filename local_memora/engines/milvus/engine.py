@@ -1,0 +1,479 @@
+"""A Milvus server, standalone or a cluster, through pymilvus: one project is one database."""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic, sleep
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+from pymilvus import DataType, MilvusClient, MilvusException
+
+from local_memora.contract.bodies import MAX_HITS, CreateParams
+from local_memora.contract.errors import ApiError, without_password
+from local_memora.contract.schema import (
+    DYNAMIC,
+    CollectionSchema,
+    ElementTypeParams,
+    FieldSchema,
+    IndexParams,
+    IndexSpec,
+)
+from local_memora.engines import EMBEDDED, MILVUS, Collection, Row, SearchRequest
+from local_memora.engines.milvus.expressions import condition
+from local_memora.filters.check import keys_in
+from local_memora.filters.parse import Node
+
+TYPES = {
+    "Bool": DataType.BOOL,
+    "Int8": DataType.INT8,
+    "Int16": DataType.INT16,
+    "Int32": DataType.INT32,
+    "Int64": DataType.INT64,
+    "Float": DataType.FLOAT,
+    "Double": DataType.DOUBLE,
+    "VarChar": DataType.VARCHAR,
+    "JSON": DataType.JSON,
+    "Array": DataType.ARRAY,
+    "FloatVector": DataType.FLOAT_VECTOR,
+    "BinaryVector": DataType.BINARY_VECTOR,
+}
+NAMES = {kind: name for name, kind in TYPES.items()}
+RESERVED = {"RowID", "Timestamp"}
+EXACT = "_exact_"  # Milvus loads no field without an index: where none is defined we make a FLAT one and don't tell
+SECONDS = 60  # for one call
+DEFAULT_NPROBE = 16
+DEFAULT_EF = 64
+NOT_FOUND, NO_DATABASE = 100, 800  # Milvus' error codes
+REFUSED_FILTER = ("cannot parse expression", "predicate is not a boolean", "unsupported", "is not supported in")
+for name in list(logging.root.manager.loggerDict):
+    if name.split(".")[0] == "pymilvus":  # it logs every refusal with a traceback before it raises it
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+class MilvusEngine:
+    """Stores each project in one database of a Milvus server.
+
+    Reads are strongly consistent: each waits for the server's next clock tick (200 ms apart by default,
+    `proxy.timeTickInterval`), and so sees every write that was acknowledged before it, by whomever.
+
+    Parameters
+    ----------
+    url : str
+        `http://host:19530`.
+    token : str, optional
+        `user:password`, or an API key.
+
+    Raises
+    ------
+    ApiError
+        503 where no Milvus server answers.
+    """
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self._url, self._token = url, token or ""
+        self._clients: dict[str, MilvusClient] = {}
+        with self._asking():
+            version = self._client("default").get_server_version()
+        found = re.match(r"v?(\d+)\.(\d+)", version)
+        self._old = found is not None and (int(found[1]), int(found[2])) < (2, 4)
+
+    def check(self) -> None:
+        with self._asking():
+            self._client("default").list_databases(timeout=5)
+
+    def _client(self, project: str) -> MilvusClient:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", project):
+            raise ApiError(
+                501,
+                f"the project {project!r} can't be a Milvus database: letters, digits and underscores only, no digit "
+                f"first; {EMBEDDED} takes it",
+            )
+        if project not in self._clients:
+            self._clients[project] = MilvusClient(self._url, token=self._token, db_name=project, timeout=SECONDS)
+        return self._clients[project]
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Say what Milvus refuses in Memora's words."""
+        try:
+            yield
+        except MilvusException as error:
+            reason = str(error.message)
+            if any(words in reason for words in REFUSED_FILTER):
+                why = reason.rsplit("error: ", 1)[-1].split("\n")[0][:200]
+                raise ApiError(
+                    501, f"filter: {MILVUS} can't evaluate it ({why}); {EMBEDDED} can, but for parts of JSON and Arrays"
+                ) from None
+            if "connect" in reason.lower() or "unavailable" in reason.lower() or "deadline" in reason.lower():
+                where = without_password(self._url)
+                raise ApiError(  # pymilvus says the same of both
+                    503, f"the Milvus server at {where} does not answer: is it running, is MEMORA_ENGINE_TOKEN right?"
+                ) from None
+            raise
+
+    # structure
+
+    def names(self, project: str) -> list[str]:
+        try:
+            with self._asking():
+                return self._client(project).list_collections()
+        except MilvusException as error:
+            if error.code == NO_DATABASE:
+                return []
+            raise
+
+    def find(self, project: str, name: str) -> Collection | None:
+        client = self._client(project)
+        try:
+            with self._asking():
+                told = client.describe_collection(name)
+                indexes = [
+                    _index(i) for index in client.list_indexes(name) if (i := client.describe_index(name, index))
+                ]
+                partitions = client.list_partitions(name)
+                states = {p: client.get_load_state(name, p)["state"].name for p in partitions}
+        except MilvusException as error:
+            if error.code in (NOT_FOUND, NO_DATABASE):
+                return None
+            raise
+        schema = _schema(told)
+        vectors = {field.field_name for field in schema.vectors}
+        return Collection(
+            told["collection_id"],
+            project,
+            name,
+            schema,
+            tuple(i for i in indexes if i.field_name in vectors and not i.index_name.startswith(EXACT)),
+            tuple(partitions),
+            frozenset(p for p, state in states.items() if state != "Loaded"),
+            {key: str(value) for key, value in told.get("properties", {}).items() if key == "collection.ttl.seconds"},
+        )
+
+    def create(
+        self, project: str, name: str, schema: CollectionSchema, indexes: list[IndexSpec], params: CreateParams
+    ) -> None:
+        if self._old and len(schema.vectors) > 1:
+            raise ApiError(
+                501, f"this Milvus server is older than 2.4: one vector field only; {EMBEDDED} takes several"
+            )
+        if taken := RESERVED & schema.by_name.keys():
+            raise ApiError(400, f"the field name {min(taken)!r} is taken by the engine; choose another")
+        client = self._client(project)
+        options = {"num_shards": params.shards_num, "num_partitions": params.partitions_num}
+        properties = {"collection.ttl.seconds": params.ttl_seconds} if params.ttl_seconds else {}
+        with self._asking():
+            if project not in client.list_databases():
+                client.create_database(project)
+            client.create_collection(
+                name,
+                schema=_milvus_schema(schema),
+                consistency_level="Strong",
+                properties=properties,
+                **{key: value for key, value in options.items() if value},
+            )
+        collection = Collection(0, project, name, schema, tuple(indexes))
+        try:
+            for index in indexes:
+                self._make_index(collection, index)
+            self._load(collection, list(collection.partitions))
+        except BaseException:
+            client.drop_collection(name)  # half a collection would be in the way of the next attempt
+            raise
+
+    def drop(self, collection: Collection) -> None:
+        with self._asking():
+            self._client(collection.project).drop_collection(collection.name)
+
+    def rename(self, collection: Collection, name: str) -> None:
+        with self._asking():
+            self._client(collection.project).rename_collection(collection.name, name)
+
+    def create_partition(self, collection: Collection, partition: str) -> None:
+        client = self._client(collection.project)
+        with self._asking():
+            client.create_partition(collection.name, partition)
+            if collection.loaded:
+                client.load_partitions(collection.name, [partition])
+
+    def drop_partition(self, collection: Collection, partition: str) -> None:
+        client = self._client(collection.project)
+        with self._asking():
+            client.release_partitions(collection.name, [partition])  # Milvus drops no loaded one
+            client.drop_partition(collection.name, partition)
+
+    def load(self, collection: Collection, partitions: list[str]) -> None:
+        with self._asking():
+            self._client(collection.project).flush(collection.name)  # rows are indexed when they are flushed
+            self._wait_for_indexes(collection)
+        self._load(collection, partitions)
+
+    def _load(self, collection: Collection, partitions: list[str]) -> None:
+        client = self._client(collection.project)
+        with self._asking():
+            for field in collection.schema.vectors:  # also for what an interrupted creation left without
+                if not client.list_indexes(collection.name, field.field_name):
+                    self._make_index(collection, _exact(field))
+            if set(partitions) >= set(collection.partitions):
+                client.load_collection(collection.name)
+            else:
+                client.load_partitions(collection.name, partitions)
+
+    def _wait_for_indexes(self, collection: Collection) -> None:
+        client, until = self._client(collection.project), monotonic() + SECONDS
+        for index in client.list_indexes(collection.name):
+            while client.describe_index(collection.name, index)["pending_index_rows"] and monotonic() < until:
+                sleep(0.1)
+
+    def release(self, collection: Collection, partitions: list[str]) -> None:
+        client = self._client(collection.project)
+        with self._asking():
+            if set(partitions) >= set(collection.partitions):
+                client.release_collection(collection.name)
+            else:
+                client.release_partitions(collection.name, partitions)
+
+    def create_index(self, collection: Collection, index: IndexSpec) -> None:
+        self._change_index(collection, index.field_name, index)
+
+    def drop_index(self, collection: Collection, index: IndexSpec) -> None:
+        self._change_index(collection, index.field_name, _exact(collection.schema.by_name[index.field_name]))
+
+    def _change_index(self, collection: Collection, field: str, index: IndexSpec) -> None:
+        """Replace a field's index; Milvus wants the collection released for that."""
+        client = self._client(collection.project)
+        loaded = [name for name in collection.partitions if name not in collection.released]
+        with self._asking():
+            client.release_collection(collection.name)
+            for old in client.list_indexes(collection.name, field):
+                client.drop_index(collection.name, old)
+            self._make_index(collection, index)
+        if loaded:
+            self._load(collection, loaded)
+
+    def _make_index(self, collection: Collection, index: IndexSpec) -> None:
+        binary = collection.schema.by_name[index.field_name].data_type == "BinaryVector"
+        params = index.params.model_dump(by_alias=True, exclude_none=True, exclude={"index_type"})
+        kind = "BIN_FLAT" if binary else index.params.index_type
+        indexes = MilvusClient.prepare_index_params()
+        indexes.add_index(index.field_name, kind, index.index_name, metric_type=index.metric_type, params=params)
+        with self._asking():
+            self._client(collection.project).create_index(collection.name, indexes, sync=False)
+
+    def indexed_rows(self, collection: Collection, index: IndexSpec) -> int:
+        with self._asking():
+            told = self._client(collection.project).describe_index(collection.name, index.index_name)
+        return min(int(told["indexed_rows"]), self.count(collection, None, None))
+
+    # rows
+
+    def insert(self, collection: Collection, columns: dict[str, Any], partition: str) -> list[Any]:
+        into = {} if collection.schema.partition_key else {"partition_name": partition}
+        with self._asking():
+            done = self._client(collection.project).insert(collection.name, _milvus_rows(collection, columns), **into)
+        return list(done["ids"])
+
+    def upsert(self, collection: Collection, columns: dict[str, Any], partition: str) -> None:
+        client, keys = self._client(collection.project), columns[collection.schema.primary.field_name]
+        rows = _milvus_rows(collection, columns)
+        if collection.schema.partition_key:  # Milvus 2.3 upserts into partitions where no filter by that key looks
+            self._delete_keys(collection, keys, None)
+            with self._asking():
+                client.insert(collection.name, rows)
+            return
+        with self._asking():
+            client.upsert(collection.name, rows, partition_name=partition)
+        for other in collection.partitions:  # Milvus replaces within the one partition only
+            if other != partition:
+                self._delete_keys(collection, keys, other)
+
+    def delete(self, collection: Collection, where: Node, partitions: list[str] | None) -> int:
+        # By keys: a deletion by filter would look with a weaker consistency, and not say how many it found.
+        primary, count = collection.schema.primary.field_name, 0
+        while rows := self.query(collection, where, [primary], MAX_HITS, partitions):
+            for partition in partitions or [None]:
+                self._delete_keys(collection, [row[primary] for row in rows], partition)
+            count += len(rows)
+        return count
+
+    def _delete_keys(self, collection: Collection, keys: list[Any], partition: str | None) -> None:
+        where = self._expression(keys_in(collection.schema, keys))  # pymilvus would not escape quotes in keys
+        with self._asking():
+            self._client(collection.project).delete(collection.name, filter=where, partition_name=partition)
+
+    def count(self, collection: Collection, where: Node | None, partitions: list[str] | None) -> int:
+        if collection.released.intersection(partitions or collection.partitions):
+            raise ApiError(
+                501, f"{MILVUS} counts loaded rows only: load {collection.name!r} first; {EMBEDDED} counts all"
+            )
+        with self._asking():
+            (row,) = self._client(collection.project).query(
+                collection.name,
+                filter=self._expression(where),
+                output_fields=["count(*)"],
+                partition_names=partitions,
+                consistency_level="Strong",
+            )
+        return row["count(*)"]
+
+    def query(
+        self, collection: Collection, where: Node, fields: list[str], limit: int, partitions: list[str] | None
+    ) -> list[Row]:
+        with self._asking():
+            found = self._client(collection.project).query(
+                collection.name,
+                filter=self._expression(where),
+                output_fields=fields,
+                limit=limit,
+                partition_names=partitions,
+                consistency_level="Strong",
+            )
+        return [_row(collection.schema, row, fields) for row in found]
+
+    def search(self, collection: Collection, request: SearchRequest) -> list[list[tuple[float, Row]]]:
+        binary = request.vectors.dtype == np.uint8
+        if request.index is None and request.metric not in ("COSINE", "HAMMING"):
+            raise ApiError(
+                501, f"without an index {MILVUS} compares by COSINE: create one with {request.metric}; {EMBEDDED} can"
+            )
+        primary = collection.schema.primary.field_name
+        with self._asking():
+            found = self._client(collection.project).search(
+                collection.name,
+                data=[vector.tobytes() for vector in request.vectors] if binary else request.vectors.tolist(),
+                anns_field=request.field,
+                filter=self._expression(request.where),
+                limit=request.limit,
+                output_fields=request.fields,
+                search_params=_search_params(request),
+                partition_names=request.partitions,
+                consistency_level="Strong",
+            )
+        return [
+            [
+                (
+                    min(hit["distance"], 1.0) if request.metric == "COSINE" else hit["distance"],  # rounding: 1.0000001
+                    {**_row(collection.schema, hit["entity"], request.fields), primary: hit["id"]},
+                )
+                for hit in hits
+            ]
+            for hits in found
+        ]
+
+    def _expression(self, where: Node | None) -> str:
+        return "" if where is None else condition(where, old=self._old)
+
+
+def _search_params(request: SearchRequest) -> dict[str, Any]:
+    knobs, kind = request.params, request.index.params.index_type if request.index else "FLAT"
+    params: dict[str, Any] = {}
+    if kind == "IVF_FLAT":
+        nlist = request.index.params.nlist if request.index else None
+        params["nprobe"] = knobs.nprobe or min(DEFAULT_NPROBE, nlist or DEFAULT_NPROBE)
+    if kind == "HNSW":
+        params["ef"] = knobs.ef or max(DEFAULT_EF, 2 * request.limit)
+    if knobs.radius is not None or knobs.range_filter is not None:
+        # without a radius Milvus would leave range_filter out, without a word
+        boundless = 3e38 if request.metric in ("L2", "HAMMING") else -3e38
+        params["radius"] = boundless if knobs.radius is None else knobs.radius
+    if knobs.range_filter is not None:
+        params["range_filter"] = knobs.range_filter
+    growing = {"ignore_growing": True} if request.ignore_growing else {}
+    return {"metric_type": request.metric, "params": params, **growing}
+
+
+def _exact(field: FieldSchema) -> IndexSpec:
+    metric = "HAMMING" if field.data_type == "BinaryVector" else "COSINE"
+    params, name = IndexParams(index_type="FLAT"), EXACT + field.field_name
+    return IndexSpec.model_construct(metric_type=metric, field_name=field.field_name, index_name=name, params=params)
+
+
+def _index(told: dict[str, Any]) -> IndexSpec:
+    """Read an index; one of a type that Memora does not have is shown as it is, and searched with its defaults."""
+    numbers = {name: int(told[wire]) for name, wire in WIRE_NAMES.items() if wire in told}
+    kind = "FLAT" if told["index_type"] == "BIN_FLAT" else told["index_type"]
+    return IndexSpec.model_construct(
+        metric_type=told["metric_type"],
+        field_name=told["field_name"],
+        index_name=told["index_name"],
+        params=IndexParams.model_construct(index_type=kind, **numbers),
+    )
+
+
+WIRE_NAMES = {"nlist": "nlist", "m": "M", "ef_construction": "efConstruction"}
+
+
+def _milvus_schema(schema: CollectionSchema) -> Any:
+    made = MilvusClient.create_schema(auto_id=schema.auto_id, enable_dynamic_field=schema.enable_dynamic_field)
+    for field in schema.fields_:
+        options = field.element_type_params.model_dump(exclude_none=True)
+        if field.element_data_type:
+            options["element_type"] = TYPES[field.element_data_type]
+        made.add_field(
+            field.field_name,
+            TYPES[field.data_type],
+            is_primary=field.is_primary,
+            is_partition_key=field.is_partition_key,
+            **options,
+        )
+    return made
+
+
+def _schema(told: dict[str, Any]) -> CollectionSchema:
+    try:
+        fields = [
+            FieldSchema(
+                field_name=field["name"],
+                data_type=NAMES[field["type"]],
+                element_data_type=NAMES.get(field.get("element_type")),
+                is_primary=field.get("is_primary", False),
+                is_partition_key=field.get("is_partition_key", False),
+                element_type_params=ElementTypeParams(
+                    **{k: int(v) for k, v in field["params"].items() if k in ElementTypeParams.model_fields}
+                ),
+            )
+            for field in told["fields"]
+        ]
+        return CollectionSchema(
+            fields_=fields, auto_id=told["auto_id"], enable_dynamic_field=told["enable_dynamic_field"]
+        )
+    except (KeyError, ValidationError):
+        raise ApiError(
+            501, f"the collection {told['collection_name']!r} was made elsewhere, with fields that Memora does not know"
+        ) from None
+
+
+def _milvus_rows(collection: Collection, columns: dict[str, Any]) -> list[dict[str, Any]]:
+    if 2**63 - 1 in columns.get(collection.schema.primary.field_name, []):
+        raise ApiError(501, f"{MILVUS} does not find the key 2**63 - 1 again, no filter does; {EMBEDDED} takes it")
+    plain = {name: _milvus_column(values) for name, values in columns.items() if name != DYNAMIC}
+    dynamic = columns.get(DYNAMIC) or [{}] * len(next(iter(plain.values())))
+    rows = zip(*plain.values(), strict=True)
+    return [{**dict(zip(plain, row, strict=True)), **more} for row, more in zip(rows, dynamic, strict=True)]
+
+
+def _milvus_column(values: Any) -> Any:
+    if isinstance(values, np.ndarray):
+        return [vector.tobytes() for vector in values] if values.dtype == np.uint8 else list(values)
+    return values
+
+
+def _row(schema: CollectionSchema, told: dict[str, Any], fields: list[str]) -> Row:
+    declared = schema.by_name
+    row = {name: _value(declared[name], told[name]) for name in fields if name != DYNAMIC and name in told}
+    return row | ({DYNAMIC: {k: v for k, v in told.items() if k not in declared}} if DYNAMIC in fields else {})
+
+
+def _value(field: FieldSchema, value: Any) -> Any:
+    """32-bit numbers become numpy's, so that JSON shows 0.1 and not 0.10000000149."""
+    if field.data_type == "FloatVector":
+        return np.array(value, np.float32)
+    if field.data_type == "BinaryVector":
+        return np.frombuffer(value if isinstance(value, bytes) else value[0], np.uint8)
+    if field.data_type == "Float":
+        return np.float32(value)
+    if field.data_type == "Array":
+        return [np.float32(number) for number in value] if field.element_data_type == "Float" else list(value)
+    return value

@@ -1,0 +1,1 @@
+"""Filter expressions: text -> a tree -> a tree checked against a schema."""

@@ -1,0 +1,1 @@
+"""What happens then: each call of the contract, once its body has been checked."""

@@ -1,0 +1,241 @@
+"""Memora's verbs on rows: in, and found."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from local_memora.contract import bodies
+from local_memora.contract.errors import ApiError
+from local_memora.contract.schema import DEFAULT_PARTITION, IndexSpec, check_metric
+from local_memora.engines import Collection, SearchRequest
+from local_memora.filters import check
+from local_memora.filters.parse import Node, Operation
+from local_memora.verbs import columns
+from local_memora.verbs.rerank import Hits, rerank
+from local_memora.verbs.service import Service, known_partition, partitions_to_read
+
+GROUPABLE = ("Bool", "Int8", "Int16", "Int32", "Int64", "VarChar")
+
+# rows in, rows out
+
+
+def insert(service: Service, body: bodies.Store) -> dict[str, Any]:
+    keys = _store(service, body, replace=False)
+    return {"insertCount": len(keys), "insertIds": keys}
+
+
+def upsert(service: Service, body: bodies.Store) -> dict[str, Any]:
+    keys = _store(service, body, replace=True)
+    return {"upsertCount": len(keys), "upsertIds": keys}
+
+
+def _store(service: Service, body: bodies.Store, *, replace: bool) -> list[Any]:
+    if not body.data:
+        raise ApiError(400, "data holds no row")
+    schema = service.find(body).schema
+    primary = schema.primary.field_name
+    if schema.auto_id and replace:
+        raise ApiError(400, f"upsert needs keys, and this collection numbers its rows itself ({primary!r}): insert")
+    stored = columns.of(schema, body.data)  # before the turn: it takes most of the time
+    with service.turn(body):
+        collection = service.find_writable(body)
+        if collection.schema != schema:
+            raise ApiError(409, f"the collection {body.collection_name!r} was replaced meanwhile; try again")
+        partition = known_partition(collection, body.partition_name) if body.partition_name else DEFAULT_PARTITION
+        _refuse_zero_vectors(collection, stored)
+        keys = stored.get(primary, [])
+        if len(set(keys)) < len(keys):
+            doubled = next(key for key in keys if keys.count(key) > 1)
+            raise ApiError(400, f"the key {primary} = {doubled!r} is in this call more than once")
+        if replace:
+            service.engine.upsert(collection, stored, partition)
+            return keys
+        _refuse_known_keys(service, collection, keys)
+        return service.engine.insert(collection, stored, partition)
+
+
+def _refuse_known_keys(service: Service, collection: Collection, keys: list[Any]) -> None:
+    if not keys:
+        return
+    where, primary = check.keys_in(collection.schema, keys), collection.schema.primary.field_name
+    # New keys mostly follow the old ones; that none lies between the first and the last is seen much faster.
+    if not service.engine.count(collection, check.keys_between(collection.schema, min(keys), max(keys)), None):
+        return
+    if known := service.engine.count(collection, where, None):
+        examples = ", ".join(repr(row[primary]) for row in service.engine.query(collection, where, [primary], 3, None))
+        raise ApiError(
+            409, f"{known} of these keys are stored already ({primary}: {examples}...); nothing was inserted"
+        )
+
+
+def _refuse_zero_vectors(collection: Collection, stored: dict[str, Any]) -> None:
+    for index in collection.indexes:
+        if index.metric_type == "COSINE":
+            zero = columns.squared_lengths(stored[index.field_name]) < columns.SHORTEST
+            if zero.any():
+                row = int(zero.argmax())
+                raise ApiError(400, f"row {row}, field {index.field_name!r}: COSINE can't compare a vector of zeros")
+
+
+def delete(service: Service, body: bodies.Delete) -> str:
+    with service.turn(body):
+        collection = service.find_writable(body)
+        where = check.read(body.filter, collection.schema)
+        asked = [body.partition_name] if body.partition_name else None
+        count = service.engine.delete(collection, where, partitions_to_read(collection, asked))
+    return f"{count} rows deleted"
+
+
+def query(service: Service, body: bodies.Query) -> list[dict[str, Any]]:
+    return service.read(body, lambda c: _rows(service, c, check.read(body.filter, c.schema), body))
+
+
+def get(service: Service, body: bodies.Get) -> list[dict[str, Any]]:
+    keys = body.id if isinstance(body.id, list) else [body.id]
+    return service.read(body, lambda c: _rows(service, c, check.keys_in(c.schema, keys), body) if keys else [])
+
+
+def _rows(service: Service, collection: Collection, where: Node, body: bodies.Query | bodies.Get) -> list[Any]:
+    primary = collection.schema.primary.field_name
+    asked = None if body.output_fields is None else [primary, *body.output_fields]
+    shape = columns.Shape(collection.schema, asked, ["*"])
+    partitions = partitions_to_read(collection, body.partition_names)
+    found = service.engine.query(collection, where, shape.fields, bodies.MAX_HITS, partitions)
+    if len(found) == bodies.MAX_HITS < service.engine.count(collection, where, partitions):
+        raise ApiError(400, f"more than {bodies.MAX_HITS:,} rows pass: ask in parts, such as id > 0 and id < 1000")
+    return [shape.pick(row) for row in sorted(found, key=lambda row: row[primary])]
+
+
+# search
+
+
+def search(service: Service, body: bodies.Search) -> list[Any]:
+    return service.read(body, lambda collection: _search(service, collection, body))
+
+
+def _search(service: Service, collection: Collection, body: bodies.Search) -> list[Any]:
+    shape = columns.Shape(collection.schema, body.output_fields, [])
+    request = _request(collection, body, body.search_params.metric_type, body.search_params.params, shape)
+    answers = [
+        _answer(collection, hits[body.offset :], shape)
+        for hits in _find(service, collection, request, body.grouping_field)
+    ]
+    return answers if len(answers) > 1 else answers[0]
+
+
+def hybrid_search(service: Service, body: bodies.HybridSearch) -> list[dict[str, Any]]:
+    return service.read(body, lambda collection: _hybrid_search(service, collection, body))
+
+
+def _hybrid_search(service: Service, collection: Collection, body: bodies.HybridSearch) -> list[dict[str, Any]]:
+    shape = columns.Shape(collection.schema, body.output_fields, [])
+    found: list[Hits] = []
+    metrics = []
+    for part in body.search:
+        request = _request(collection, part, part.metric_type, part.params, shape)
+        request.partitions = partitions_to_read(collection, body.partition_names)
+        request.ignore_growing = part.ignore_growing
+        if len(request.vectors) > 1:
+            raise ApiError(400, "a search within hybrid_search takes one vector")
+        (hits,) = _find(service, collection, request, part.grouping_field)
+        found.append(hits[part.offset :])
+        metrics.append(request.metric)
+    merged = rerank(found, metrics, body.rerank, collection.schema.primary.field_name)
+    return _answer(collection, merged[: max(part.limit for part in body.search)], shape)
+
+
+def _answer(collection: Collection, hits: Hits, shape: columns.Shape) -> list[dict[str, Any]]:
+    primary = collection.schema.primary.field_name
+    return [{"distance": distance, "id": row[primary], **shape.pick(row)} for distance, row in hits]
+
+
+def _request(
+    collection: Collection,
+    part: bodies.Search | bodies.SubSearch,
+    metric: str | None,
+    knobs: bodies.SearchKnobs,
+    shape: columns.Shape,
+) -> SearchRequest:
+    """Check one search against the collection."""
+    field = collection.schema.vector_field(part.anns_field)
+    index = collection.index_on(field.field_name)
+    metric = metric or (index.metric_type if index else "HAMMING" if field.data_type == "BinaryVector" else "COSINE")
+    if index and metric != index.metric_type:
+        raise ApiError(400, f"the index on {field.field_name!r} compares by {index.metric_type}, not by {metric}")
+    check_metric(field, metric)
+    _check_knobs(knobs, part.limit + part.offset, metric, index)
+    vectors = columns.vectors(part.data if isinstance(part.data[0], list) else [part.data], field)
+    if metric == "COSINE" and (columns.squared_lengths(vectors) < columns.SHORTEST).any():
+        raise ApiError(400, "a query vector of zeros has no direction: COSINE can't compare it")
+    asked = part.partition_names if isinstance(part, bodies.Search) else None
+    return SearchRequest(
+        vectors,
+        field.field_name,
+        metric,
+        part.limit + part.offset,
+        index,
+        check.read(part.filter, collection.schema) if part.filter and part.filter.strip() else None,
+        partitions_to_read(collection, asked),
+        shape.fields,
+        knobs,
+    )
+
+
+def _check_knobs(knobs: bodies.SearchKnobs, wanted: int, metric: str, index: IndexSpec | None) -> None:
+    if wanted > bodies.MAX_HITS:
+        raise ApiError(400, f"limit + offset is {wanted:,}; at most {bodies.MAX_HITS:,}")
+    smaller_is_closer = metric in ("L2", "HAMMING")
+    low, high = (knobs.range_filter, knobs.radius) if smaller_is_closer else (knobs.radius, knobs.range_filter)
+    if low is not None and high is not None and low >= high:
+        rule = "range_filter <= distance < radius" if smaller_is_closer else "radius < distance <= range_filter"
+        raise ApiError(400, f"no distance is in this range: {metric} keeps {rule}")
+    nlist = index.params.nlist if index else None
+    if nlist and knobs.nprobe and knobs.nprobe > nlist:
+        raise ApiError(400, f"nprobe is {knobs.nprobe}, but the index has only {nlist} lists")
+    if index and index.params.index_type == "HNSW" and knobs.ef and knobs.ef < wanted:
+        raise ApiError(400, f"ef is {knobs.ef}, less than the {wanted} hits asked for: it must be at least that")
+
+
+def _find(service: Service, collection: Collection, request: SearchRequest, grouping: str | None) -> list[Hits]:
+    """Return each query's hits, with `grouping` only the best for each value of that field."""
+    if request.metric == "COSINE":  # no cosine is larger than 1, though rounding in engines makes some so
+        if (request.params.radius or 0) >= 1:
+            return [[] for _ in request.vectors]
+        if (request.params.range_filter or 0) >= 1:
+            request.params = request.params.model_copy(update={"range_filter": None})
+    if grouping is None:
+        return service.engine.search(collection, request)
+    field = collection.schema.by_name.get(grouping)
+    if field is None or field.data_type not in GROUPABLE:
+        there = ", ".join(f.field_name for f in collection.schema.fields_ if f.data_type in GROUPABLE)
+        raise ApiError(400, f"hits can't be grouped by {grouping!r}; by these they can: {there}")
+    return [_grouped(service, collection, request, vector, grouping) for vector in request.vectors]
+
+
+def _grouped(
+    service: Service, collection: Collection, request: SearchRequest, vector: np.ndarray, grouping: str
+) -> Hits:
+    """Ask for more and more hits until there are groups enough, or no more hits."""
+    best: dict[Any, tuple[float, dict[str, Any]]] = {}
+    limit, where = request.limit, request.where
+    while True:
+        limit = min(4 * limit, bodies.MAX_HITS)
+        ef = request.params.ef and max(request.params.ef, limit)
+        wider = replace(
+            request,
+            vectors=vector[None],
+            limit=limit,
+            where=where,
+            fields=list(dict.fromkeys([*request.fields, grouping])),
+            params=request.params.model_copy(update={"ef": ef}),
+        )
+        (hits,) = service.engine.search(collection, wider)
+        for hit in hits:
+            best.setdefault(hit[1][grouping], hit)
+        if len(best) >= request.limit or len(hits) < limit:
+            return list(best.values())[: request.limit]
+        if limit == bodies.MAX_HITS:  # as many as can be asked for at once: from here on, outside the groups found
+            found = check.one_of(collection.schema.by_name[grouping], list(best))
+            outside = Operation(1, "not", [found], "bool")
+            where = Operation(1, "and", [request.where, outside], "bool") if request.where else outside

@@ -1,0 +1,650 @@
+"""The search panel in a real browser: as the page of `make app`, and in JupyterLab.
+
+Every test asserts on ids, words and states that are shown, never on pixels. Screenshots for people go to `artefacts/`,
+or where MEMORA_ARTEFACTS says.
+"""
+
+import base64
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from helpers.connect import local_client
+from helpers.explore import SearchSession
+from helpers.explore.session import MAX_BYTES
+from helpers.images import DATA, load_folder
+from helpers.ingest import ingest
+from helpers.settings import ROOT
+from tests.local_memora.served import served, surroundings
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = os.environ.get("CHROMIUM") or next((found for name in NAMES if (found := shutil.which(name))), None)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium here: `apt install chromium`, or set CHROMIUM to its path"
+)
+ARTEFACTS = Path(os.environ.get("MEMORA_ARTEFACTS") or ROOT / "artefacts")
+MUG, GUITAR = "queries/mug_1.jpg", "queries/guitar_1.jpg"
+WAIT = 90_000  # ms; a busy machine takes its time; nothing waits for this when all is well
+USABLE = 60  # seconds from `make app` to a usable page; 15 are promised for a machine that does nothing else
+
+
+# what runs: one browser, one collection, one server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return the browser; only this module's, for playwright's event loop would be in other tests' way."""
+    expect.set_options(timeout=WAIT)
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, extractor) -> Path:
+    """Return a state of its own in which the kit's collection is there."""
+    home = tmp_path_factory.mktemp("page")
+    with local_client(home / "memora") as client:
+        ingest(client, load_folder(DATA), extractor=extractor)
+    return home
+
+
+@contextmanager
+def server(command: list[str], home: Path, **variables: str) -> Iterator[str]:
+    """Run a web server until the block ends, and return its address when it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = home / f"{port}.log"
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command, f"--port={port}"],
+            cwd=ROOT,
+            env=surroundings(home) | {"JUPYTER_CONFIG_DIR": str(home / "jupyter")} | variables,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        url, until = f"http://127.0.0.1:{port}", time.monotonic() + WAIT / 1000
+        while True:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            try:
+                httpx.get(f"{url}/static/", timeout=5)  # any answer will do; the page itself would start a kernel
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()  # takes the kernels along
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+@contextmanager
+def opened(browser: Browser, url: str) -> Iterator[Page]:
+    """Open a page; an error of its own JavaScript fails the test."""
+    with browser.new_context(viewport={"width": 1400, "height": 1000}) as context:
+        page, errors = context.new_page(), []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.set_default_timeout(WAIT)
+        page.goto(url)
+        yield page
+        assert errors == []
+
+
+@pytest.fixture(scope="module")
+def app(home) -> Iterator[tuple[str, float]]:
+    """Return the address of what `make app` runs, and when it was started."""
+    start = time.monotonic()
+    with server(["helpers.explore", "--no-browser"], home) as url:
+        yield url, start
+
+
+@pytest.fixture(scope="module")
+def visited(browser, app) -> Iterator[tuple[Page, float, list[str]]]:
+    """Return the page, how long it took from the command until a picture could be chosen, and what it asked for."""
+    url, start = app
+    asked: list[str] = []
+    with opened(browser, "about:blank") as page:
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("requestfailed", lambda request: request.failure == "csp" and asked.remove(request.url))
+        page.goto(url)
+        starter(page, MUG).wait_for()
+        yield page, time.monotonic() - start, asked
+
+
+@pytest.fixture
+def page(visited) -> Page:
+    """Return the page as it is after a mug was chosen, whatever was done to it before."""
+    page = visited[0]
+    page.set_viewport_size({"width": 1400, "height": 1000})
+    page.locator(".memora-controls").get_by_role("button", name="Clear filters").click()
+    slider(page, "Results").fill("10")
+    for path in (GUITAR, MUG):  # two, so that the wait is for a new search and not for what was there
+        starter(page, path).click()
+        expect(status(page)).to_have_text(re.compile(f"10 pictures most like {Path(path).name}, [^,]*$"))
+    return page
+
+
+@pytest.fixture(scope="module")
+def elsewhere(home, extractor) -> Iterator[SearchSession]:
+    """Return a session of another process with the same collection: it says what the page has to show."""
+    with local_client(home / "memora") as client:
+        yield SearchSession(client, extractor)
+
+
+@pytest.fixture
+def same(elsewhere) -> SearchSession:
+    elsewhere.clear_filters()
+    elsewhere.change(limit=10)
+    elsewhere.ask(DATA / MUG, category="mug")
+    return elsewhere
+
+
+# what a person sees and does
+
+
+def starter(page: Page, path: str) -> Locator:
+    return page.locator(f".memora-starters li[data-key='{path}'] button")
+
+
+def status(page: Page) -> Locator:
+    return page.locator(".memora-status p")
+
+
+def hits(page: Page) -> list[str]:
+    return page.locator(".memora-hits li").evaluate_all("all => all.map((li) => li.dataset.key)")
+
+
+def first_hit(page: Page, key: str) -> None:
+    """Wait until this is the first hit: nothing is more like a picture than itself."""
+    expect(page.locator(".memora-hits li").first).to_have_attribute("data-key", key)
+
+
+def ids(session: SearchSession) -> list[str]:
+    return [str(hit.id) for hit in session.hits]
+
+
+def button(page: Page, name: str) -> Locator:
+    return page.locator(".memora-results").get_by_role("button", name=name, exact=True)
+
+
+def details_of(page: Page, rank: int) -> Locator:
+    return page.locator(".memora-hits li").nth(rank - 1).get_by_role("button", name="Details of")
+
+
+def slider(page: Page, name: str) -> Locator:
+    return page.get_by_label(name).and_(page.locator("input[type=range]"))
+
+
+def upload(page: Page, file: Path) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Upload a picture").click()
+    chooser.value.set_files(file)
+
+
+def keep(page: Page, name: str, *, height: int = 2600) -> None:
+    """Keep a screenshot for people; the page scrolls inside itself, so the window is made as high as it."""
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    size = page.viewport_size
+    page.set_viewport_size({"width": size["width"], "height": height})
+    page.screenshot(path=ARTEFACTS / f"{name}.png")
+    page.set_viewport_size(size)
+
+
+def focus(page: Page) -> dict[str, str]:
+    """Return what has the keyboard's focus, and how that is made visible."""
+    return page.evaluate("""() => {
+        const e = document.activeElement, s = getComputedStyle(e), r = e.getBoundingClientRect();
+        return { name: e.getAttribute("aria-label") || e.innerText || e.querySelector?.("img")?.alt || "",
+            tag: e.tagName, what: e.dataset.what || "", key: e.dataset.key || "", id: e.className,
+            visible: s.outlineStyle !== "none" && parseFloat(s.outlineWidth) >= 1 && r.width > 0 };
+    }""")
+
+
+def tab_to(page: Page, wanted, most: int = 120) -> dict[str, str]:
+    """Press Tab until what is wanted has the focus; at every stop on the way the focus must be visible."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        here = focus(page)
+        assert here["tag"] == "BODY" or here["visible"], f"nobody sees that this has the focus: {here}"
+        if wanted(here):
+            return here
+    raise AssertionError(f"not reached with {most} Tabs; last at {here}")
+
+
+def named(name: str):
+    return lambda here: here["name"].strip().startswith(name)
+
+
+@pytest.fixture
+def picture(tmp_path) -> Path:
+    """Return a picture on the person's own disk."""
+    return Path(shutil.copy(DATA / MUG, tmp_path / "my mug.jpg"))
+
+
+def test_the_page_can_be_used_soon_after_the_command(visited):
+    seconds = visited[1]
+    print(f"{seconds:.1f} s from `make app` to a picture that can be chosen")
+    assert seconds < USABLE
+
+
+def test_the_page_asks_no_other_host(page, visited):
+    hosts = {urlsplit(url).hostname for url in visited[2] if url.startswith(("http", "ws"))}
+    assert hosts == {"127.0.0.1"}
+
+
+def test_a_picture_from_the_gallery_finds_what_the_search_finds(page, same):
+    assert hits(page) == ids(same)
+    assert status(page).inner_text() == same.message
+    marks = page.locator(".memora-hits li").evaluate_all("all => all.map((li) => li.dataset.mark)")
+    assert marks == ["right" if hit.category == "mug" else "wrong" for hit in same.hits]
+    keep(page, "found")
+
+
+def test_a_picture_from_ones_own_disk_is_searched_by_and_again_when_chosen_again(page, same, picture):
+    starter(page, GUITAR).click()
+    expect(status(page)).to_contain_text("guitar_1.jpg")
+    for _ in range(2):
+        upload(page, picture)
+        expect(status(page)).to_have_text("10 pictures most like my mug.jpg.")
+        assert hits(page) == ids(same)
+        starter(page, GUITAR).click()
+        expect(status(page)).to_contain_text("guitar_1.jpg")
+
+
+def test_a_file_of_fifteen_megabytes_arrives(page, tmp_path):
+    large = tmp_path / "large.bmp"
+    Image.open(DATA / MUG).convert("RGB").resize((2300, 2300)).save(large)
+    assert large.stat().st_size > 15e6
+    upload(page, large)
+    expect(status(page)).to_have_text("10 pictures most like large.bmp.")
+    assert page.get_by_label("Right").input_value() == "2300"
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "words"), [("half.jpg", 2000, "half.jpg"), ("huge.png", MAX_BYTES + 1, "50 MB")]
+)
+def test_a_file_that_is_broken_or_too_large_is_told_and_the_results_stay(page, picture, name, size, words):
+    before, file = hits(page), picture.with_name(name)
+    file.write_bytes(picture.read_bytes()[:size])
+    os.truncate(file, size)
+    upload(page, file)
+    expect(status(page)).to_have_attribute("data-state", "failed")
+    expect(status(page)).to_contain_text(name)
+    expect(status(page)).to_contain_text(words)
+    assert hits(page) == before
+    keep(page, f"failed-{name.partition('.')[0]}")
+
+
+def test_a_file_can_be_dropped(page, same, picture):
+    starter(page, GUITAR).click()
+    expect(status(page)).to_contain_text("guitar_1.jpg")
+    transfer = page.evaluate_handle(
+        """(text) => { const t = new DataTransfer(), bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+        t.items.add(new File([bytes], "dropped.jpg", { type: "image/jpeg" })); return t; }""",
+        base64.b64encode(picture.read_bytes()).decode(),
+    )
+    page.locator(".memora-drop").dispatch_event("drop", {"dataTransfer": transfer})
+    expect(status(page)).to_have_text("10 pictures most like dropped.jpg.")
+    assert hits(page) == ids(same)
+
+
+def test_something_dropped_that_is_no_file_is_told(page):
+    page.locator(".memora-drop").dispatch_event("drop", {"dataTransfer": page.evaluate_handle("new DataTransfer()")})
+    expect(status(page)).to_contain_text("What was dropped can't be used")
+
+
+def test_a_picture_on_the_web_is_fetched_by_enter_and_by_a_click(page, same, picture):
+    web = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=picture.parent))
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    try:
+        for fetch in (lambda: page.keyboard.press("Enter"), page.get_by_role("button", name="Fetch").click):
+            starter(page, GUITAR).click()
+            expect(status(page)).to_contain_text("guitar_1.jpg")
+            page.get_by_label("Address").fill(f"http://127.0.0.1:{web.server_port}/my%20mug.jpg")
+            fetch()
+            expect(status(page)).to_contain_text("10 pictures most like my%20mug.jpg")
+            assert hits(page) == ids(same)
+        page.get_by_label("Address").fill(f"http://127.0.0.1:{web.server_port}/none.jpg")
+        page.keyboard.press("Enter")
+        expect(status(page)).to_contain_text("the server answered 404")
+        assert hits(page) == ids(same)
+    finally:
+        web.shutdown()
+
+
+def test_what_is_wrong_is_in_view_wherever_one_has_scrolled(page, picture):
+    page.set_viewport_size({"width": 360, "height": 740})
+    (picture.parent / "half.jpg").write_bytes(picture.read_bytes()[:2000])
+    page.get_by_role("button", name="Whole picture").scroll_into_view_if_needed()
+    page.locator(".memora-hits li").last.scroll_into_view_if_needed()
+    expect(page.get_by_role("button", name="Upload a picture")).not_to_be_in_viewport()
+    page.locator(".memora-drop input").set_input_files(picture.parent / "half.jpg")
+    expect(status(page)).to_contain_text("half.jpg")
+    expect(status(page)).to_be_in_viewport()
+
+
+def test_a_box_that_is_dragged_searches_by_that_part_and_the_whole_picture_comes_back(page, same):
+    whole = hits(page)
+    drag(page, (0.1, 0.15), (0.5, 0.6))
+    expect(status(page)).to_contain_text("by a part of it")
+    box = tuple(int(page.get_by_label(side).input_value()) for side in ("Left", "Top", "Right", "Bottom"))
+    size = same.query.picture.size
+    assert [round(10 * side / of) / 10 for side, of in zip(box, size * 2, strict=True)] == [0.1, 0.2, 0.5, 0.6]
+    same.crop(box)
+    expect(status(page)).to_have_text(same.message)
+    assert hits(page) == ids(same) != whole
+    keep(page, "part")
+    same.crop(None)
+    page.get_by_role("button", name="Whole picture").click()
+    expect(status(page)).to_have_text(same.message)
+    assert hits(page) == whole
+    expect(page.locator(".memora-crop .box")).to_be_hidden()
+
+
+def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    image = page.locator(".memora-crop img")
+    image.scroll_into_view_if_needed()
+    area = image.bounding_box()
+    for (x, y), act in ((start, page.mouse.down), (end, page.mouse.up)):
+        page.mouse.move(area["x"] + x * area["width"], area["y"] + y * area["height"], steps=4)
+        act()
+
+
+def test_a_box_can_be_typed_and_one_that_is_too_small_goes_back(page, same):
+    for side, value in (("Right", 200), ("Bottom", 180)):
+        page.get_by_label(side).fill(str(value))
+        page.keyboard.press("Enter")
+    same.crop((0, 0, 200, 180))
+    expect(status(page)).to_have_text(same.message)
+    expect(page.locator(".memora-crop .box")).to_be_visible()
+    first_hit(page, ids(same)[0])
+    assert hits(page) == ids(same)
+    page.get_by_label("Right").fill("3")
+    page.keyboard.press("Enter")
+    expect(status(page)).to_contain_text("8 pixels")
+    expect(page.get_by_label("Right")).to_have_value("200")
+
+
+def test_the_number_of_results_follows_the_slider_the_last_position_wins(page, same):
+    results = slider(page, "Results")
+    results.focus()
+    for _ in range(7):  # faster than a search
+        page.keyboard.press("ArrowLeft")
+    expect(page.locator(".memora-hits li")).to_have_count(3)
+    assert hits(page) == ids(same)[:3]
+    assert results.input_value() == "3"
+
+
+def test_a_filter_that_nothing_passes_is_told_and_one_button_brings_the_results_back(page):
+    before = hits(page)
+    page.get_by_label("Material").select_option(["cap"])
+    page.get_by_label("Category").select_option(["mug"])
+    expect(status(page)).to_have_text("No picture passes this filter.")
+    expect(page.locator(".memora-hits li")).to_have_count(0)
+    keep(page, "nothing-found")
+    button(page, "Clear filters").click()
+    expect(status(page)).to_contain_text("10 pictures most like mug_1.jpg")
+    assert hits(page) == before
+    assert page.get_by_label("Category").evaluate("e => e.selectedOptions.length") == 0
+    assert focus(page)["key"] == before[0], "the button is gone; the focus goes on to the hits"
+
+
+def test_a_click_on_a_hit_goes_on_from_it_and_back_returns(page):
+    before = hits(page)
+    page.locator(".memora-hits li button").nth(4).click()  # two to each hit: this is the third hit
+    expect(status(page)).not_to_contain_text("mug_1.jpg")
+    expect(status(page)).to_have_attribute("data-state", "found")
+    assert hits(page)[0] == before[2]
+    button(page, "Back").click()
+    expect(status(page)).to_contain_text("10 pictures most like mug_1.jpg")
+    assert hits(page) == before
+    for rank in (1, 1):
+        key = hits(page)[rank]
+        page.locator(f".memora-hits li[data-key='{key}'] button").first.click()
+        first_hit(page, key)
+    page.get_by_role("button", name="back to mug_1.jpg").first.click()
+    expect(status(page)).to_contain_text("10 pictures most like mug_1.jpg")
+    assert hits(page) == before
+
+
+def test_details_show_the_hit_beside_the_query_and_say_why(page, same):
+    details_of(page, 2).click()
+    results = page.locator(".memora-results")
+    expect(results.get_by_role("heading", name="Hit 2")).to_be_visible()
+    assert same.hits[1].path in results.locator(".memora-table").inner_text()
+    expect(button(page, "Why this one?")).to_be_focused()
+    expect(button(page, "Why this one?")).to_be_in_viewport()
+    button(page, "Why this one?").click()
+    expect(page.locator(".memora-why")).to_have_text(str(same.why(same.hits[1])))
+    assert results.locator(".memora-pair img").count() == 4
+    keep(page, "why")
+    button(page, "Close").click()
+    expect(results.locator(".memora-table")).to_have_count(0)
+    expect(details_of(page, 2)).to_be_focused()
+
+
+def test_the_call_that_can_be_copied_is_the_one_that_was_made(page, same):
+    page.get_by_label("Category").select_option(["mug", "bucket"])
+    slider(page, "Results").fill("4")
+    slider(page, "Similarity").fill("0.3")
+    same.allow("category", "bucket", "mug")
+    same.change(limit=4, least_similarity=0.3)
+    expect(status(page)).to_have_text(same.message)
+    assert hits(page) == ids(same)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    button(page, "Copy").click()
+    expect(page.get_by_text("Copied.")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == same.call
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('forbidden')); }")
+    button(page, "Copy").click()
+    expect(page.get_by_text("press Ctrl+C")).to_be_visible()
+    assert page.evaluate("String(getSelection())") == same.call
+
+
+NEAR = """(key) => {
+    const at = (which) => {
+        const found = document.querySelector(`.memora-map ${which}`)?.getAttribute("transform");
+        return found ? found.match(/[\\d.]+/g) : [NaN, NaN];  // the map is not there yet
+    };
+    const [x, y] = at(".here"), [left, top] = at(`g[data-key="${key}"]`);
+    return Math.hypot(x - left, y - top) < 80;
+}"""
+
+
+def test_the_map_searches_by_a_click_and_by_keys_and_marks_the_query(page):
+    pictures = page.locator(".memora-map g[data-key]")
+    expect(pictures).to_have_count(392)
+    key = pictures.last.get_attribute("data-key")  # nothing lies above the last
+    pictures.last.click()
+    first_hit(page, key)
+    expect(status(page)).to_have_attribute("data-state", "found")
+    expect(page.locator(".memora-map .here")).to_have_attribute("visibility", "visible")
+    page.wait_for_function(NEAR, arg=key)  # mugs lie far away
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    chosen = page.locator(".memora-map g.chosen").get_attribute("data-key")
+    assert chosen != key
+    first_hit(page, chosen)
+    page.locator(".memora").get_by_label("Color by").select_option("color")
+    expect(page.locator(".memora-legend")).to_contain_text("teal")
+    page.locator(".memora-map svg").scroll_into_view_if_needed()
+    keep(page, "map", height=3600)
+
+
+def test_with_the_mouse_alone_from_ones_own_disk_to_why_the_second_and_its_place_on_the_map(page, same, picture):
+    upload(page, picture)
+    expect(status(page)).to_have_text("10 pictures most like my mug.jpg.")
+    assert hits(page)[:5] == ids(same)[:5]
+    details_of(page, 2).click()
+    button(page, "Why this one?").click()
+    expect(page.locator(".memora-why")).to_have_text(str(same.why(same.hits[1])))
+    page.wait_for_function(NEAR, arg=ids(same)[0])
+    page.locator(".memora-map .here").scroll_into_view_if_needed()
+    expect(page.locator(".memora-map .here")).to_be_in_viewport()
+
+
+def test_with_the_keyboard_alone_from_the_beginning_to_why_the_second_hit_was_found(browser, app, same, picture):
+    with opened(browser, app[0]) as page:
+        starter(page, MUG).wait_for()
+        keyboard = page.keyboard
+        first = tab_to(page, lambda here: here["what"] == "picture")
+        keyboard.press("ArrowRight")
+        second = focus(page)
+        assert second["key"] != first["key"]
+        assert second["visible"]
+        keyboard.press("Enter")
+        expect(status(page)).to_contain_text(f"most like {Path(second['key']).name}")
+        assert focus(page)["key"] == second["key"], "choosing must not move the focus"
+
+        tab_to(page, named("Upload a picture"))
+        with page.expect_file_chooser() as chooser:
+            keyboard.press("Space")
+        chooser.value.set_files(picture)
+        expect(status(page)).to_have_text("10 pictures most like my mug.jpg.")
+        assert hits(page)[:5] == ids(same)[:5]
+        assert named("Upload a picture")(focus(page))
+
+        tab_to(page, lambda here: here["what"] == "details" and here["key"] == ids(same)[1])
+        keyboard.press("Enter")
+        expect(button(page, "Why this one?")).to_be_focused()
+        assert focus(page)["visible"]
+        keep(page, "keyboard-focus")
+        keyboard.press("Enter")
+        expect(page.locator(".memora-why")).to_have_text(str(same.why(same.hits[1])))
+        tab_to(page, named("Close"))
+        keyboard.press("Space")
+        expect(details_of(page, 2)).to_be_focused()
+
+        keyboard.press("Shift+Tab")
+        keyboard.press("Enter")  # on from the second hit
+        expect(status(page)).to_contain_text(f"most like {same.hits[1].path}")
+        assert focus(page)["key"] == ids(same)[1], "the picture is the first hit now, and still has the focus"
+        keyboard.press("Shift+Tab")
+        assert named("Back")(focus(page))
+        keyboard.press("Enter")
+        expect(status(page)).to_have_text("10 pictures most like my mug.jpg.")
+        assert hits(page) == ids(same)
+
+        expect(page.locator(".memora-map .here")).to_have_attribute("visibility", "visible")
+        page.wait_for_function(NEAR, arg=ids(same)[0])
+        tab_to(page, named("Map of the collection"))
+        keyboard.press("ArrowRight")
+        keyboard.press("Enter")
+        chosen = page.locator(".memora-map g.chosen").get_attribute("data-key")
+        first_hit(page, chosen)
+
+
+@pytest.mark.parametrize("width", [1400, 360])
+def test_nothing_keeps_people_out_and_nothing_scrolls_sideways(page, width):
+    details_of(page, 2).click()
+    button(page, "Why this one?").click()
+    page.locator(".memora-why").wait_for()
+    page.locator(".memora-map g[data-key]").last.wait_for()
+    page.set_viewport_size({"width": width, "height": 900})
+    keep(page, f"everything-{width}", height=3600 if width == 1400 else 6000)
+    assert serious(page) == []
+    wider = page.evaluate("""() => [...document.querySelectorAll("body, .memora, .memora *")].filter((e) =>
+        e.getBoundingClientRect().right > innerWidth + 1 && !e.closest("svg")).map((e) => e.outerHTML.slice(0, 90))""")
+    assert wider == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def serious(page: Page, context: str | None = None) -> list[str]:
+    """Return what axe-core calls serious or critical."""
+    found = Axe().run(page, context=context).response["violations"]
+    return [
+        f"{one['id']}: {node['html'][:200]} {node.get('failureSummary', '')}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
+def test_a_memora_that_goes_away_is_told_and_trying_again_is_enough_when_it_is_back(browser, home, same):
+    options = {"key": "k", "project": "local"}
+    with served(home / "memora", **options) as memora:
+        variables = {"MEMORA_API_KEY": "k", "MEMORA_PROJECT_ID": "local", "MEMORA_URL": memora.url}
+        with server(["helpers.explore", "--no-browser"], home, **variables) as url, opened(browser, url) as page:
+            starter(page, MUG).click()
+            expect(status(page)).to_have_text(same.message)
+            memora.stop()
+            starter(page, GUITAR).click()
+            expect(status(page)).to_have_attribute("data-state", "failed")
+            expect(status(page)).to_contain_text("could not be reached")
+            keep(page, "unreachable")
+            with served(home / "memora", port=memora.port, **options):
+                button(page, "Try again").click()
+                expect(status(page)).to_contain_text("10 pictures most like guitar_1.jpg")
+                assert len(hits(page)) == 10
+                expect(button(page, "Try again")).to_be_hidden()
+
+
+def test_in_jupyterlab_the_notebook_shows_the_panel_and_it_is_readable_in_both_themes(browser, home, same):
+    folder = home / "lab"
+    folder.mkdir()
+    shutil.copy(ROOT / "notebooks" / "05_explore_interactively.ipynb", folder)  # JupyterLab saves what it runs
+    command = [
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--IdentityProvider.token=",
+        f"--ServerApp.root_dir={folder}",
+    ]
+    with server(command, home) as url, opened(browser, f"{url}/lab/tree/05_explore_interactively.ipynb") as page:
+        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+        menu(page, "Run", "Run All Cells")
+        starter(page, MUG).click()
+        expect(status(page)).to_have_text(same.message)
+        assert hits(page) == ids(same)
+        page.keyboard.press("Control+s")
+        page.get_by_text("Saving completed").wait_for()
+        page.reload()  # the kernel goes on; the panel is another view of what it has
+        expect(status(page)).to_have_text(same.message)
+        page.locator(".memora-hits li button").first.click()
+        first_hit(page, ids(same)[0])
+        starter(page, MUG).click()
+        expect(status(page)).to_have_text(same.message)
+        for theme in ("Light", "Dark"):
+            menu(page, "Settings", "Theme", f"JupyterLab {theme}")
+            page.wait_for_function("name => document.body.dataset.jpThemeName === name", arg=f"JupyterLab {theme}")
+            keep(page, f"lab-{theme.lower()}", height=1600)
+            contrast = Axe().run(page, ".memora-panel", {"runOnly": ["color-contrast"]}).response
+            assert contrast["violations"] == []
+            assert contrast["passes"][0]["nodes"], "axe looked at nothing"
+        page.keyboard.press("Control+b")  # without the list of files
+        page.set_viewport_size({"width": 360, "height": 740})
+        page.locator(".memora-hits li").first.scroll_into_view_if_needed()
+        keep(page, "lab-360", height=3000)
+        wider = page.evaluate("""() => {
+            const right = document.querySelector(".jp-Notebook").getBoundingClientRect().right;
+            return [...document.querySelectorAll(".memora-panel, .memora-panel *")].filter((e) =>
+                e.getBoundingClientRect().right > right).map((e) => e.outerHTML.slice(0, 90)); }""")
+        assert wider == []
+
+
+def menu(page: Page, *names: str) -> None:
+    page.get_by_role("menubar").get_by_role("menuitem", name=names[0], exact=True).click()
+    for name in names[1:]:
+        page.locator(".lm-Menu-item").filter(has_text=name).first.click()

@@ -1,0 +1,587 @@
+"""The served Memora: what it prints is enough, what it refuses it explains, and stopping it loses no answer."""
+
+import contextlib
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+import helpers.connect
+from helpers.connect import connect
+from helpers.memora import AuthenticationError, InvalidRequestError, MemoraError, NotFoundError, UnavailableError
+from helpers.memora.models import Collection
+from helpers.settings import ROOT
+from local_memora import serve
+from tests.local_memora.served import Served, command, served, started, surroundings
+
+MB = 1 << 20
+# The same command with another application, so that a test decides how long an answer takes.
+OTHER = """
+import sys, time
+from pathlib import Path
+from local_memora import __main__ as command, serve
+
+home = Path(sys.argv[1])
+
+def wait(environ, start_response):
+    name = environ["PATH_INFO"][1:]
+    body = environ["wsgi.input"].read()
+    (home / f"{name}.begun").touch()
+    if name == "fault":
+        raise RuntimeError("a fault of the application")
+    while not (home / "go").exists():
+        time.sleep(0.01)
+    answer = b"." * int(environ.get("HTTP_SIZE", 1)) + b"|" + body
+    start_response("200 OK", [("Content-Length", str(len(answer)))])
+    return [answer]
+
+command.build = lambda engine, key, projects: wait
+CHANGES
+sys.exit(command.main(["--port", "0", *sys.argv[2:]]))
+"""
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Return a served Memora for all tests that do not stop it; each works in a collection of its own."""
+    with served(tmp_path_factory.mktemp("sérved home"), project=["one", "two"]) as process:
+        yield process
+        assert process.key not in process.log()
+        assert process.stop() == 0
+        assert "Traceback" not in process.log()
+
+
+@contextlib.contextmanager
+def waiting(home: Path, changes: str = "", *options: str) -> Iterator[Served]:
+    with started([sys.executable, "-c", OTHER.replace("CHANGES", changes), str(home), *options]) as process:
+        yield process
+
+
+def until(what: Callable[[], Any], seconds: float = 20) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+def refuses(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def connection(process: Served) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", process.port, timeout=30)
+
+
+def call(process: Served, path: str, **fields: Any) -> tuple[dict[str, str], bytes]:
+    """Return headers and body of a call, for those who send bytes themselves."""
+    body = json.dumps({"project_id": process.project, **fields}).encode()
+    return {"Api-Key": process.key, "Content-Length": str(len(body))}, body
+
+
+def half_sent(process: Served, path: str, headers: dict[str, str], body: bytes) -> http.client.HTTPConnection:
+    """Send the first half of a request; the caller sends the rest."""
+    line = connection(process)
+    line.putrequest("POST", path)
+    for name, value in headers.items():
+        line.putheader(name, value)
+    line.endheaders()
+    line.send(body[: len(body) // 2])
+    return line
+
+
+def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end, which is expected to come soon."""
+    return subprocess.run(
+        [sys.executable, "-m", "local_memora", *words],
+        cwd=ROOT,
+        env=surroundings(Path("/nonexistent")) | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+# What it prints ------------------------------------------------------------------------------------------------
+
+
+def test_the_three_lines_and_nothing_else_are_on_stdout_and_they_make_a_client(tmp_path):
+    with served(tmp_path / "new" / "folder") as process:
+        assert process.url.startswith("http://127.0.0.1:")
+        assert process.project == "local"
+        with process.client() as client:
+            client.collections.create(collection=Collection("c", 2))
+            client.vectors.insert(collection_name="c", data={"id": 1, "vector": [1, 0]})
+            assert client.collections.list() == {"data": ["c"]}
+        assert str(tmp_path / "new" / "folder") in process.log()
+        assert process.key not in process.log()
+        assert process.stop() == 0
+        assert process.process.stdout.read() == ""
+    assert (tmp_path / "new" / "folder" / "catalogue.sqlite").is_file()
+
+
+def test_a_key_that_nobody_chose_is_another_each_time(tmp_path):
+    with served(tmp_path) as one, served(tmp_path) as other:  # two processes may also share a folder
+        assert len(one.key) == len(other.key) == 32
+        assert one.key != other.key
+        with pytest.raises(AuthenticationError):
+            one.client(api_key=other.key).collections.list()
+
+
+def test_what_is_in_the_environment_counts_and_options_win_over_it(tmp_path):
+    variables = {"MEMORA_API_KEY": "from-outside", "MEMORA_PROJECT_ID": "museum"}
+    with served(tmp_path, variables=variables) as process:
+        assert (process.key, process.project) == ("from-outside", "museum")
+        assert process.client().collections.list() == {"data": []}
+    with served(tmp_path, variables=variables, key="mine", project="zoo") as process:
+        assert (process.key, process.project) == ("mine", "zoo")
+        with pytest.raises(AuthenticationError, match="does not open the project 'museum'"):
+            process.client(project_id="museum").collections.list()
+
+
+@pytest.mark.parametrize("name", ["MEMORA_ENGINE", "MEMORA_HOME"])
+def test_the_folder_may_come_from_the_environment_too(tmp_path, name):
+    other = {"MEMORA_ENGINE": "", "MEMORA_HOME": str(tmp_path / "not this one")}
+    words = [sys.executable, "-m", "local_memora", "--port", "0"]
+    with started(words, other | {name: str(tmp_path / "data")}) as process:
+        assert process.client().collections.list() == {"data": []}
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_key_with_signs_comes_back_from_env_file_and_shell(tmp_path):
+    key = 'a#b;c&d"e`f>g|h*i~(j'
+    with served(tmp_path, key=key) as process:
+        assert process.key == key  # read as .env is
+    script = '"$@" > lines & until [ -s lines ]; do sleep 0.05; done; . ./lines; kill $!; printf %s "$MEMORA_API_KEY"'
+    said = subprocess.run(
+        ["sh", "-c", script, "sh", *command(tmp_path, key=key)],
+        cwd=tmp_path,
+        env=surroundings(tmp_path) | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert said.stdout == key
+
+
+def test_connect_uses_it_where_the_three_lines_are_in_env(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(helpers.connect, "ROOT", tmp_path)
+    for name in helpers.connect.HOSTED:
+        monkeypatch.delenv(name)
+    with served(tmp_path / "data", project="museum") as process:
+        lines = "".join(f"{name}={value}\n" for name, value in process.settings.items())
+        (tmp_path / ".env").write_text(lines)
+        client = connect()
+        assert capsys.readouterr().out == f"Memora: project 'museum' at {process.url}\n"
+        client.collections.create(collection=Collection("c", 2))
+        assert process.client().collections.list() == {"data": ["c"]}
+    assert not (tmp_path / "memora").exists()
+
+
+# What it refuses -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--port", "65536"], "'65536' is no port"),
+        (["--port", "-1"], "'-1' is no port"),
+        (["--port", "http"], "'http' is no port"),
+        (["--threads", "0"], "'0' threads"),
+        (["--threads", "2.5"], "'2.5' threads"),
+        (["--project", "a b"], "'a b' is no name of a project"),
+        (["--project", "a", "--project", ""], "'' is no name of a project"),
+        (["--key", ""], "the API key is empty"),
+        (["--key", "top secret"], "the API key is empty, or holds a space"),
+        (["--key", "sécret"], "letter that no key may have"),
+        (["--key", "secret\n"], "line break"),
+        (["--key", "it's"], "which no .env file gives back"),
+        (["--key", "secret${HOME}"], "which no .env file gives back"),
+        (["--engine", ""], "--engine is empty"),
+        (["--engine", "~nobody-of-this-name/data"], "can't be found"),
+        (["--engine", "milvus://user:secret@host:19530"], "'milvus://host:19530' is no URL of a Milvus server"),
+        (["--engine", "localhost:19530"], "'localhost:19530' is no URL of a Milvus server"),
+        (["--colour", "red"], "unrecognized arguments: --colour red"),
+        (["--proj", "a"], "unrecognized arguments"),
+    ],
+    ids=str,
+)
+def test_a_wrong_option_is_told_in_one_line(words, message):
+    done = run(*words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("python -m local_memora: ")
+    assert message in line
+    assert "secret" not in line
+
+
+def test_a_wrong_name_in_the_environment_is_told_too():
+    done = run(MEMORA_PROJECT_ID="a/b")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'a/b' is no name of a project" in done.stderr
+
+
+def test_a_folder_that_can_not_be_made_is_told_in_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")):
+        done = run("--port", "0", "--engine", str(folder))
+        assert (done.returncode, done.stdout) == (1, "")
+        (line,) = done.stderr.splitlines()
+        assert str(folder) in line
+        assert "name another --engine" in line
+
+
+def test_a_data_folder_that_holds_something_else_is_told_in_one_line(tmp_path):
+    (tmp_path / "catalogue.sqlite").write_text("this is no database, but long enough to be read as one" * 100)
+    done = run("--port", "0", "--engine", str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert "not a database" in line
+
+
+def test_a_milvus_server_that_is_not_there_is_told_in_one_line_without_its_password(tmp_path):
+    with socket.socket() as held:  # bound, and not listening: whoever connects is refused
+        held.bind(("127.0.0.1", 0))
+        url = f"http://user:secret@127.0.0.1:{held.getsockname()[1]}"
+        done = run("--port", "0", "--engine", url, MEMORA_HOME=str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert "http://127.0.0.1:" in line
+    assert "secret" not in line
+
+
+def test_a_port_that_is_taken_is_told_in_one_line_and_no_folder_is_made(tmp_path, running):
+    done = run("--port", str(running.port), "--engine", str(tmp_path / "new"))
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert f"port {running.port} of 127.0.0.1 can't be opened (Address already in use)" in line
+    assert not (tmp_path / "new").exists()
+    assert running.client().collections.has(collection_name="none") == {"data": {"has": False}}
+
+
+def test_the_port_is_free_again_at_once(tmp_path):
+    with served(tmp_path) as first:
+        assert first.client().collections.list() == {"data": []}
+        assert first.stop() == 0
+    with served(tmp_path, port=first.port) as second:
+        assert second.url == first.url
+
+
+def test_it_listens_on_the_loopback_address_only(running):
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.2", running.port), timeout=5)
+
+
+def test_a_wrong_key_and_a_foreign_project_get_authentication_errors(running):
+    with pytest.raises(AuthenticationError, match="Api-Key"):
+        running.client(api_key="another").collections.list()
+    with pytest.raises(AuthenticationError, match="does not open the project 'three'"):
+        running.client(project_id="three").collections.list()
+    assert httpx.post(f"{running.url}/collections/list", json={"project_id": "one"}).status_code == 401
+
+
+def test_two_projects_with_the_same_collection_name_do_not_see_each_other(running):
+    clients = {name: running.client(project_id=name) for name in ("one", "two")}
+    for number, (name, client) in enumerate(clients.items()):
+        client.collections.create(collection=Collection("same", 2 + number))
+        data = [{"id": n, "vector": [1] * (2 + number)} for n in range(3 + number)]
+        client.vectors.insert(collection_name="same", data=data)
+        assert client.project_id == name
+    rows = {
+        name: client.vectors.query(collection_name="same", filter="true", output_fields=["vector"])["data"]
+        for name, client in clients.items()
+    }
+    assert {name: [len(row["vector"]) for row in found] for name, found in rows.items()} == {
+        "one": [2] * 3,
+        "two": [3] * 4,
+    }
+    clients["one"].collections.drop(collection_name="same")
+    with pytest.raises(NotFoundError):
+        clients["one"].collections.describe(collection_name="same")
+    assert clients["two"].collections.get_stats(collection_name="same")["data"]["rowCount"] == 4
+
+
+# Many and large ------------------------------------------------------------------------------------------------
+
+
+def test_eight_clients_at_once_lose_no_row_and_get_their_own_answers(running):
+    running.client().collections.create(collection=Collection("crowd", 2, metric_type="L2"))
+
+    def work(number: int) -> None:
+        with running.client() as client:
+            for turn in range(6):
+                ids = list(range(number * 1000 + turn * 20, number * 1000 + turn * 20 + 20))
+                data = [{"id": n, "vector": np.array([number, n], "float32")} for n in ids]
+                assert client.vectors.insert(collection_name="crowd", data=data)["data"]["insertIds"] == ids
+                (hit,) = client.vectors.search(
+                    collection_name="crowd", data=[number, ids[3]], anns_field="vector", limit=1
+                )["data"]
+                assert (hit["id"], hit["distance"]) == (ids[3], 0.0)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    rows = running.client().vectors.query(collection_name="crowd", filter="true")["data"]
+    assert sorted(row["id"] for row in rows) == [number * 1000 + n for number in range(8) for n in range(120)]
+
+
+def test_a_body_over_64_mb_is_refused_in_words_and_the_next_call_on_the_same_connection_works(running):
+    client = running.client()
+    client.collections.create(collection=Collection("large", 2))
+    for size in (64, 65, 200):
+        row = {"id": 1, "vector": [1, 0], "text": "x" * (size * MB)}
+        with pytest.raises(InvalidRequestError, match="larger than 64 MB: send fewer rows") as caught:
+            client.vectors.insert(collection_name="large", data=row)
+        assert caught.value.status == 413
+        assert client.collections.get_stats(collection_name="large")["data"]["rowCount"] == 0
+    with pytest.raises(MemoraError) as caught:  # just below: read, and refused for what is in it
+        client.vectors.insert(collection_name="large", data=row | {"text": "x" * (64 * MB - 1000)})
+    assert caught.value.status == 400
+
+
+def test_a_large_insert_below_the_limit_is_stored(running, rng):
+    client = running.client()
+    client.collections.create(collection=Collection("wide", 1536))
+    vectors = rng.standard_normal((3000, 1536)).astype("float32")
+    data = [{"id": n, "vector": vector} for n, vector in enumerate(vectors)]
+    assert client.vectors.insert(collection_name="wide", data=data)["data"]["insertCount"] == 3000  # about 50 MB
+    (row,) = client.vectors.get(collection_name="wide", id=[2999], output_fields=["vector"])["data"]
+    np.testing.assert_array_equal(np.array(row["vector"], "float32"), vectors[2999])
+
+
+def test_a_client_that_reads_nothing_before_it_has_sent_all_gets_the_answer_too(running):
+    line = connection(running)
+    line.request("POST", "/vectors/insert", b"x" * (100 * MB), {"Api-Key": running.key})  # fails if cut off
+    answer = line.getresponse()
+    assert answer.status == 413
+    assert "larger than 64 MB" in json.loads(answer.read())["message"]
+
+
+def test_a_body_of_unknown_length_is_limited_as_well(running):
+    headers = {"Api-Key": running.key}
+    small = [b'{"project_id"', b': "one"}']
+    assert httpx.post(f"{running.url}/collections/list", headers=headers, content=iter(small)).status_code == 200
+    large = (b"x" * MB for _ in range(80))
+    answer = httpx.post(f"{running.url}/collections/list", headers=headers, content=large)
+    assert answer.status_code == 413
+    assert "larger than 64 MB" in answer.json()["message"]
+
+
+def test_a_body_that_is_not_even_read_and_what_is_no_http_get_a_json_message(running):
+    for start, status, message in (
+        (b"POST /vectors/insert HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n", 413, "larger than 64 MB"),
+        (b"POST /vectors/insert HTTP/1.1\r\nContent-Length: many\r\n\r\n", 400, "no HTTP request"),
+        (b"POST / HTTP/1.1\r\nApi-Key: " + b"x" * 300_000 + b"\r\n\r\n", 431, "no HTTP request"),
+        (b"hello\r\n\r\n", 400, "no HTTP request"),
+    ):
+        with socket.create_connection(("127.0.0.1", running.port), timeout=10) as line:
+            line.sendall(start)
+            answer = http.client.HTTPResponse(line)
+            answer.begin()
+            assert answer.status == status
+            assert message in json.loads(answer.read())["message"]
+            assert answer.getheader("Server") == "memora"  # and no version
+
+
+def test_a_fault_is_logged_with_its_trace_and_the_client_gets_a_message(tmp_path):
+    with waiting(tmp_path) as process:
+        answer = httpx.post(f"{process.url}/fault", headers={"Api-Key": process.key})
+        assert answer.status_code == 500
+        assert "message" in answer.json()
+        assert "a fault of the application" not in answer.text
+        assert "RuntimeError: a fault of the application" in process.log()
+        assert process.key not in process.log()
+        assert httpx.post(f"{process.url}/fault").status_code == 500  # it lives on
+
+
+# Stopping ------------------------------------------------------------------------------------------------------
+
+
+def test_an_insert_whose_body_is_half_sent_at_sigterm_is_taken_to_its_end_and_stored(tmp_path):
+    with served(tmp_path) as process:
+        with process.client() as client:
+            client.collections.create(collection=Collection("c", 64))
+        data = [{"id": n, "vector": [(n + 1) / 7] * 64} for n in range(8000)]
+        headers, body = call(process, "vectors/insert", collectionName="c", data=data)
+        assert len(body) > 8 * MB
+        line = half_sent(process, "/vectors/insert", headers, body)
+        process.terminate()
+        until(lambda: refuses(process.port))
+        line.send(body[len(body) // 2 :])
+        answer = line.getresponse()
+        assert answer.status == 200
+        assert json.loads(answer.read())["data"]["insertCount"] == 8000
+        assert answer.getheader("Connection") == "close"
+        assert process.process.wait(5) == 0
+    with served(tmp_path) as again:
+        assert again.client().collections.get_stats(collection_name="c")["data"]["rowCount"] == 8000
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.3])
+def test_what_clients_were_told_at_sigterm_and_what_is_there_after_it_are_the_same(tmp_path, delay):
+    told: list[int] = []
+    refused = []
+
+    def work(number: int) -> None:
+        with process.client() as client:
+            for turn in range(10_000):
+                ids = [number * 1_000_000 + turn * 50 + n for n in range(50)]
+                data = [{"id": n, "vector": [1] * 32} for n in ids]
+                try:
+                    told.extend(client.vectors.insert(collection_name="c", data=data)["data"]["insertIds"])
+                except UnavailableError as error:
+                    refused.append(error)
+                    return
+
+    with served(tmp_path) as process:
+        with process.client() as client:
+            client.collections.create(collection=Collection("c", 32))
+        with ThreadPoolExecutor(6) as pool:
+            work_done = [pool.submit(work, number) for number in range(6)]
+            until(lambda: len(told) >= 600)
+            time.sleep(delay)
+            assert process.stop() == 0
+        for done in work_done:
+            done.result()
+        assert len(refused) == 6
+    with served(tmp_path) as again:
+        rows = again.client().vectors.query(collection_name="c", filter="true", output_fields=["id"])["data"]
+    assert sorted(row["id"] for row in rows) == sorted(told)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_requests_in_progress_are_answered_while_new_connections_are_refused(tmp_path, number):
+    with waiting(tmp_path, "", "--threads", "2") as process, ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(httpx.post, f"{process.url}/{n}", content=b"%d" % n, timeout=30) for n in range(4)]
+        until(lambda: len(list(tmp_path.glob("*.begun"))) == 2)  # two worked on, two that wait for a thread
+        time.sleep(1)  # those have sent theirs by now
+        process.process.send_signal(number)
+        until(lambda: refuses(process.port))
+        assert process.process.poll() is None
+        (tmp_path / "go").touch()
+        assert [answer.result().content for answer in answers] == [b".|%d" % n for n in range(4)]
+        assert {answer.result().headers["connection"] for answer in answers} == {"close"}
+        assert process.process.wait(5) == 0
+
+
+def test_requests_that_were_on_their_way_at_sigterm_are_answered(tmp_path):
+    (tmp_path / "go").touch()
+    with waiting(tmp_path) as process:
+        process.process.send_signal(signal.SIGSTOP)  # what comes now is in the system's queues only
+        lines = [connection(process) for _ in range(5)]
+        for number, line in enumerate(lines):
+            line.request("POST", f"/{number}", body=b"%d" % number)
+        process.terminate()
+        process.process.send_signal(signal.SIGCONT)
+        assert [line.getresponse().read() for line in lines] == [b".|%d" % number for number in range(5)]
+        assert process.process.wait(5) == 0
+
+
+def test_an_answer_that_its_client_takes_slowly_is_sent_to_its_end(tmp_path):
+    size = 40 * MB  # more than fits between two sockets, and than waitress keeps in memory
+    (tmp_path / "go").touch()
+    with waiting(tmp_path) as process:
+        line = connection(process)
+        line.request("POST", "/slow", body=b"end", headers={"Size": str(size)})
+        answer = line.getresponse()
+        assert len(answer.read(MB)) == MB
+        process.terminate()
+        until(lambda: refuses(process.port))
+        time.sleep(1)
+        assert process.process.poll() is None
+        assert answer.read() == b"." * (size - MB) + b"|end"
+        assert process.process.wait(5) == 0
+
+
+def test_idle_connections_do_not_keep_it(tmp_path):
+    with served(tmp_path) as process:
+        lines = []
+        for _ in range(10):
+            lines.append(socket.create_connection(("127.0.0.1", process.port)))  # never said anything
+            used = connection(process)
+            headers, body = call(process, "collections/list")
+            used.request("POST", "/collections/list", body, headers)
+            assert used.getresponse().read() == b'{"data":[]}'
+            lines.append(used.sock)
+        began = time.monotonic()
+        assert process.stop() == 0
+        assert time.monotonic() - began < serve.STALLED_SECONDS - 1
+        assert [line.recv(1) for line in lines] == [b""] * 20  # closed, not reset
+        for line in lines:
+            line.close()
+
+
+def test_a_busy_client_on_one_connection_does_not_keep_it(tmp_path):
+    (tmp_path / "go").touch()
+    with waiting(tmp_path) as process:
+        count = 0
+
+        def hammer() -> None:
+            nonlocal count
+            with httpx.Client() as client, contextlib.suppress(httpx.TransportError):
+                while True:
+                    assert client.post(f"{process.url}/again").content == b".|"
+                    count += 1
+
+        threads = [threading.Thread(target=hammer) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        until(lambda: count > 100)
+        began = time.monotonic()
+        assert process.stop() == 0
+        assert time.monotonic() - began < serve.STALLED_SECONDS - 1
+        for thread in threads:
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def test_a_client_that_stops_sending_keeps_it_for_a_while_only(tmp_path):
+    with waiting(tmp_path, "serve.STALLED_SECONDS = 1") as process:
+        line = half_sent(process, "/half", {"Content-Length": "100"}, b"x" * 100)
+        time.sleep(0.2)
+        began = time.monotonic()
+        assert process.stop() == 0
+        assert 0.5 < time.monotonic() - began < serve.DRAIN_SECONDS / 2
+        line.close()
+
+
+def test_what_takes_longer_than_it_may_is_left_and_the_exit_status_says_so(tmp_path):
+    with waiting(tmp_path, "serve.DRAIN_SECONDS = command.DRAIN_SECONDS = 1") as process:
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(httpx.post, f"{process.url}/long", timeout=30)
+            until((tmp_path / "long.begun").exists)
+            assert process.stop(10) == 1
+            with pytest.raises(httpx.TransportError):
+                answer.result()
+        assert "Stopped after 1 s with 1 requests unanswered." in process.log()
+
+
+def test_a_second_sigterm_changes_nothing_and_a_second_ctrl_c_ends_it_at_once(tmp_path):
+    with waiting(tmp_path) as process, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(httpx.post, f"{process.url}/long", timeout=30)
+        until((tmp_path / "long.begun").exists)
+        process.terminate()
+        until(lambda: refuses(process.port))
+        process.terminate()
+        time.sleep(0.5)
+        assert process.process.poll() is None
+        process.process.send_signal(signal.SIGINT)
+        assert process.process.wait(5) == -signal.SIGINT
+        with pytest.raises(httpx.TransportError):
+            answer.result()
