@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from helpers import check
+from tests.check.answering import hint, is_right
+
+
+def one_after_the_other(recall_at, nlist, target):
+    return next(nprobe for nprobe in range(1, nlist + 1) if recall_at(nprobe) >= target)
+
+
+def halving(recall_at, nlist, target):
+    low, high = 1, nlist
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if recall_at(middle) >= target else (middle + 1, high)
+    return low
+
+
+def halving_without_end(recall_at, nlist, target):
+    low, high = 1, nlist
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if recall_at(middle) >= target else (middle, high)
+    return low
+
+
+def more_than_the_target(recall_at, nlist, target):
+    return next((n for n in range(1, nlist) if recall_at(n) > target), nlist)
+
+
+def never_all_lists(recall_at, nlist, target):
+    for nprobe in range(1, nlist):
+        if recall_at(nprobe) >= target:
+            return nprobe
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda recall_at, nlist, target: None, "still ends in `...`"),
+        (lambda recall_at, nlist, target: [recall_at(n) for n in range(1, nlist + 1)][nlist], "IndexError"),
+        (never_all_lists, "for the target 1.0: the function returns nothing"),
+        (lambda recall_at, nlist, target: 0.93, "a whole number is wanted, not 0.93"),
+        (lambda recall_at, nlist, target: True, "one number is wanted"),
+        (lambda recall_at, nlist, target: recall_at(0), "nprobe 0; there are lists 1 to 8"),
+        (lambda recall_at, nlist, target: recall_at(nlist + 1), "nprobe 9; there are lists 1 to 8"),
+        (lambda recall_at, nlist, target: recall_at(nlist / 2), "nprobe 4.0; there are lists 1 to 8"),
+        (halving_without_end, "again and again, now at nprobe 4"),
+        (more_than_the_target, "for the target 0.8 it gives 5; 3 reaches it exactly, and that is enough"),
+        (lambda recall_at, nlist, target: 5 if target == 0.9 else 4, "gives 4; 3 reaches it exactly"),
+        (lambda recall_at, nlist, target: halving(recall_at, nlist, target) + 1, "gives 6; a smaller one"),
+        (lambda recall_at, nlist, target: nlist, "for the target 0.9 it gives 8; a smaller one reaches it too"),
+        (lambda recall_at, nlist, target: halving(recall_at, nlist, target) - 1, "gives 4; the recall there is 0.8"),
+        (lambda recall_at, nlist, target: 0, "gives 0; the smallest possible nprobe is 1"),
+        (lambda recall_at, nlist, target: -1, "gives -1; the smallest possible nprobe is 1"),
+    ],
+)
+def test_a_wrong_search_for_nprobe_gets_the_hint_that_fits(wrong, said: str) -> None:
+    assert said in hint(check.smallest_nprobe, wrong)
+
+
+@pytest.mark.parametrize(
+    "right",
+    [one_after_the_other, halving, lambda *given: np.int64(halving(*given)), lambda *given: halving(*given) / 1],
+    ids=["one by one", "halving", "numpy's", "5.0"],
+)
+def test_a_right_search_for_nprobe_is_taken_in_any_form(right) -> None:
+    assert is_right(check.smallest_nprobe, right)
