@@ -20,8 +20,8 @@ PARTS = {  # what is shown: the file and the function that do it
     "rows to JSON": ("http.py", "to_json"),
     "JSON to rows": ("app.py", "_json_object"),
     "rows to columns, each number checked": ("columns.py", "of"),
-    "are the keys new?": ("vectors.py", "_refuse_known_keys"),
-    "LanceDB stores them": ("lance.py", "insert"),
+    "are the keys new?": ("rows_and_search.py", "_refuse_known_keys"),
+    "LanceDB stores them": ("engine.py", "insert"),
     WHOLE: ("stores.py", "insert"),
 }
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 import helpers.connect
+import helpers.settings
 from helpers.connect import LOCAL_KEY, LOCAL_PROJECT, connect, memora_home, playground
 from helpers.memora import InvalidRequestError, Memora, NotFoundError, UnavailableError
 from helpers.memora.models import Collection
@@ -26,7 +27,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a repository root of our own, with no variable set, so that neither yours nor your `.env` is read."""
     for name in (*SETTINGS, "MEMORA_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(helpers.connect, "ROOT", tmp_path)
+    for room in (helpers.settings, helpers.connect):
+        monkeypatch.setattr(room, "ROOT", tmp_path)
     return tmp_path
 
 
@@ -187,7 +189,6 @@ def test_a_milvus_server_that_wants_a_token_gets_it_from_the_settings_and_is_tol
         client = connect()
         assert capsys.readouterr().out == f"Memora: the local one, data on the Milvus server at {url}\n"
         client.collections.create(collection=Collection("guarded", 2))
-        monkeypatch.setattr(command, "ROOT", root)  # make serve reads the same settings
         served = command.build(command.engine(None), LOCAL_KEY, [LOCAL_PROJECT])
         over = Memora(LOCAL_KEY, LOCAL_PROJECT, "http://served.invalid", transport=httpx.WSGITransport(app=served))
         assert over.collections.list() == {"data": ["guarded"]}
@@ -196,7 +197,6 @@ def test_a_milvus_server_that_wants_a_token_gets_it_from_the_settings_and_is_tol
 
 
 def test_make_serve_keeps_the_data_where_the_notebooks_settings_say(monkeypatch, root):
-    monkeypatch.setattr(command, "ROOT", root)
     write_env(root, {"MEMORA_ENGINE": "from/dot-env", "MEMORA_API_KEY": "of-hosted-memora"})
     assert command.engine(None) == memora_home() == root / "from/dot-env"
     assert command.key(None) != "of-hosted-memora"

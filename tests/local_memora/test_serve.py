@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import helpers.connect
+import helpers.settings
 from helpers.connect import connect
 from helpers.memora import AuthenticationError, InvalidRequestError, MemoraError, NotFoundError, UnavailableError
 from helpers.memora.models import Collection
@@ -181,7 +182,8 @@ def test_a_key_with_signs_comes_back_from_env_file_and_shell(tmp_path):
 
 
 def test_connect_uses_it_where_the_three_lines_are_in_env(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(helpers.connect, "ROOT", tmp_path)
+    for room in (helpers.settings, helpers.connect):
+        monkeypatch.setattr(room, "ROOT", tmp_path)
     for name in helpers.connect.HOSTED:
         monkeypatch.delenv(name)
     with served(tmp_path / "data", project="museum") as process:
