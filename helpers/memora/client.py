@@ -1,6 +1,5 @@
 """The client: Memora's resources and verbs, named as in the SDK."""
 
-import os
 from collections.abc import Sequence
 
 import httpx
@@ -10,6 +9,7 @@ from helpers.memora.http import Http
 from helpers.memora.models import Collection, Index, wire, wires
 from helpers.memora.resource import Answer, Resource, names
 from helpers.memora.vectors import Vectors
+from helpers.settings import environment
 
 
 class Memora:
@@ -40,7 +40,7 @@ class Memora:
         *,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        base_url = base_url or os.environ.get("MEMORA_URL")
+        base_url = base_url or environment("MEMORA_URL")
         if not base_url:
             raise InvalidRequestError(
                 "No base URL: pass base_url=..., or set MEMORA_URL in the environment. "
@@ -73,43 +73,48 @@ class Collections(Resource):
 
     def create(self, *, collection: Collection) -> Answer:
         """Create a collection. Raises AlreadyExistsError where the name is taken."""
-        return self._write("collections/create", **wire("collection", collection, Collection))
+        return self._call("collections/create", repeatable=False, **wire("collection", collection, Collection))
 
     def list(self) -> Answer:
         """Return `{"data": [name, ...]}`."""
-        return self._read("collections/list")
+        return self._call("collections/list", repeatable=True)
 
     def has(self, *, collection_name: str) -> Answer:
         """Return `{"data": {"has": bool}}`."""
-        return self._read("collections/has", collectionName=collection_name)
+        return self._call("collections/has", repeatable=True, collection_name=collection_name)
 
     def describe(self, *, collection_name: str) -> Answer:
         """Return fields, indexes and load state."""
-        return self._read("collections/describe", collectionName=collection_name)
+        return self._call("collections/describe", repeatable=True, collection_name=collection_name)
 
     def drop(self, *, collection_name: str) -> Answer:
         """Remove a collection with all its rows. There is no way back."""
-        return self._write("collections/drop", collectionName=collection_name)
+        return self._call("collections/drop", repeatable=False, collection_name=collection_name)
 
     def rename(self, *, collection_name: str, new_collection_name: str) -> Answer:
         """Give a collection another name; the one it has already is refused."""
-        return self._write("collections/rename", collectionName=collection_name, newCollectionName=new_collection_name)
+        return self._call(
+            "collections/rename",
+            repeatable=False,
+            collection_name=collection_name,
+            new_collection_name=new_collection_name,
+        )
 
     def load(self, *, collection_name: str) -> Answer:
         """Make a collection ready to search: indexes that wait for rows are built now."""
-        return self._read("collections/load", collectionName=collection_name)
+        return self._call("collections/load", repeatable=True, collection_name=collection_name)
 
     def release(self, *, collection_name: str) -> Answer:
         """Free the memory a loaded collection takes; its rows stay, and can be searched once it is loaded again."""
-        return self._read("collections/release", collectionName=collection_name)
+        return self._call("collections/release", repeatable=True, collection_name=collection_name)
 
     def get_load_state(self, *, collection_name: str) -> Answer:
         """Return `{"data": {"loadState": ..., "loadProgress": percent}}`."""
-        return self._read("collections/get_load_state", collectionName=collection_name)
+        return self._call("collections/get_load_state", repeatable=True, collection_name=collection_name)
 
     def get_stats(self, *, collection_name: str) -> Answer:
         """Return `{"data": {"rowCount": n}}`."""
-        return self._read("collections/get_stats", collectionName=collection_name)
+        return self._call("collections/get_stats", repeatable=True, collection_name=collection_name)
 
 
 class Partitions(Resource):
@@ -117,33 +122,43 @@ class Partitions(Resource):
 
     def create(self, *, collection_name: str, partition_name: str) -> Answer:
         """Add an empty partition. Raises AlreadyExistsError where the name is taken."""
-        return self._write("partitions/create", collectionName=collection_name, partitionName=partition_name)
+        return self._call(
+            "partitions/create", repeatable=False, collection_name=collection_name, partition_name=partition_name
+        )
 
     def drop(self, *, collection_name: str, partition_name: str) -> Answer:
         """Remove a partition with all its rows. There is no way back."""
-        return self._write("partitions/drop", collectionName=collection_name, partitionName=partition_name)
+        return self._call(
+            "partitions/drop", repeatable=False, collection_name=collection_name, partition_name=partition_name
+        )
 
     def has(self, *, collection_name: str, partition_name: str) -> Answer:
         """Return `{"data": {"has": bool}}`."""
-        return self._read("partitions/has", collectionName=collection_name, partitionName=partition_name)
+        return self._call(
+            "partitions/has", repeatable=True, collection_name=collection_name, partition_name=partition_name
+        )
 
     def list(self, *, collection_name: str) -> Answer:
         """Return `{"data": [partition name, ...]}`."""
-        return self._read("partitions/list", collectionName=collection_name)
+        return self._call("partitions/list", repeatable=True, collection_name=collection_name)
 
     def get_stats(self, *, collection_name: str, partition_name: str) -> Answer:
         """Return `{"data": {"rowCount": n}}`."""
-        return self._read("partitions/get_stats", collectionName=collection_name, partitionName=partition_name)
+        return self._call(
+            "partitions/get_stats", repeatable=True, collection_name=collection_name, partition_name=partition_name
+        )
 
     def load(self, *, collection_name: str, partition_names: Sequence[str]) -> Answer:
         """Make these partitions ready to search."""
         listed = names("partition_names", partition_names)
-        return self._read("partitions/load", collectionName=collection_name, partitionNames=listed)
+        return self._call("partitions/load", repeatable=True, collection_name=collection_name, partition_names=listed)
 
     def release(self, *, collection_name: str, partition_names: Sequence[str]) -> Answer:
         """Free the memory these partitions take; their rows stay."""
         listed = names("partition_names", partition_names)
-        return self._read("partitions/release", collectionName=collection_name, partitionNames=listed)
+        return self._call(
+            "partitions/release", repeatable=True, collection_name=collection_name, partition_names=listed
+        )
 
 
 class Indexes(Resource):
@@ -152,16 +167,16 @@ class Indexes(Resource):
     def create(self, *, collection_name: str, index_params: Sequence[Index]) -> Answer:
         """Define indexes; they are built as soon as there are rows enough."""
         listed = wires("index_params", index_params, Index)
-        return self._write("indexes/create", collectionName=collection_name, indexParams=listed)
+        return self._call("indexes/create", repeatable=False, collection_name=collection_name, index_params=listed)
 
     def list(self, *, collection_name: str) -> Answer:
         """Return `{"data": [index name, ...]}`."""
-        return self._read("indexes/list", collectionName=collection_name)
+        return self._call("indexes/list", repeatable=True, collection_name=collection_name)
 
     def describe(self, *, collection_name: str, index_name: str) -> Answer:
         """Return type, state and how many rows are indexed and pending."""
-        return self._read("indexes/describe", collectionName=collection_name, indexName=index_name)
+        return self._call("indexes/describe", repeatable=True, collection_name=collection_name, index_name=index_name)
 
     def drop(self, *, collection_name: str, index_name: str) -> Answer:
         """Remove an index; the rows stay, and search looks at all of them."""
-        return self._write("indexes/drop", collectionName=collection_name, indexName=index_name)
+        return self._call("indexes/drop", repeatable=False, collection_name=collection_name, index_name=index_name)

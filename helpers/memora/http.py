@@ -1,9 +1,10 @@
 """One POST to Memora: JSON out and in, retries where they are safe, errors a learner can read."""
 
+import functools
 import math
 import re
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any, TypeVar
 
 import httpx
 import numpy as np
@@ -13,9 +14,13 @@ import tenacity
 from helpers.memora import errors
 
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
-PASSING = {None, 408, 429, 502, 503, 504}  # no answer, and statuses that may be others in a moment
+PASSING = {408, 429, 502, 503}  # statuses that may be others in a moment; after a 504 the first call may still run
+JSON = {"Content-Type": "application/json"}
 THIS_MACHINE = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}  # no proxy leads back here
+REQUEST_BYTES = 8 * 1024 * 1024  # of JSON in one request, about: some 500 vectors of 1,280 numbers
 ATTEMPTS = 4  # the first and three more, about 0.2 + 0.4 + 0.8 seconds apart
+
+T = TypeVar("T")
 
 
 class _ApiKey(httpx.Auth):
@@ -49,16 +54,16 @@ class Http:
                 "The API key is empty, or holds a space, line break or letter that no key has: copy it once more."
             )
         self._project_id = project_id
+        self.base_url = re.sub("//[^/]*@", "//", base_url)  # as it is shown: a password may stand in it
         self._key = _ApiKey(api_key)
         try:
             self._client = httpx.Client(
                 base_url=base_url, auth=self._key, timeout=TIMEOUT, transport=transport, mounts=THIS_MACHINE
             )
         except httpx.InvalidURL as error:
-            raise errors.InvalidRequestError(f"{base_url!r} is no URL ({error}).") from None
+            raise errors.InvalidRequestError(f"The base URL {self.base_url!r} is not valid ({error}).") from None
         if self._client.base_url.scheme not in ("http", "https"):
-            raise errors.InvalidRequestError(f"The base URL {base_url!r} must start with http:// or https://.")
-        self.base_url = base_url
+            raise errors.InvalidRequestError(f"The base URL {self.base_url!r} must start with http:// or https://.")
 
     def close(self) -> None:
         """Close the pool."""
@@ -82,24 +87,11 @@ class Http:
             The subclass for what went wrong.
         """
         content = to_json({"project_id": self._project_id, **body})
-        if not repeatable:
-            return self._once(path, content)
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_may_pass),
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=tenacity.wait_exponential(multiplier=0.2) + tenacity.wait_random(0, 0.1),
-            reraise=True,
-        )
-        return retrying(self._once, path, content)
-
-    def _once(self, path: str, content: bytes) -> dict[str, Any]:
+        send = functools.partial(self._client.post, path, content=content, headers=JSON)
         try:
-            response = self._client.post(path, content=content, headers={"Content-Type": "application/json"})
-        except httpx.TimeoutException:
-            raise errors.UnavailableError(f"Memora at {self.base_url} did not answer {path} in time.") from None
+            response = _retrying()(send) if repeatable else send()
         except (httpx.RequestError, UnicodeError) as error:  # UnicodeError: a host name that DNS can't hold
-            reason = self._key.hide(str(error))
-            raise errors.UnavailableError(f"Memora at {self.base_url} could not be reached: {reason}.") from None
+            raise self._no_answer(path, error) from None
         if response.is_success and (answer := _json_object(response)) is not None:
             return answer
         if response.is_success or response.is_redirect:
@@ -107,6 +99,36 @@ class Http:
             raise errors.UnavailableError(message, response.status_code)
         # In one expression: tracebacks that show variables must not show a key that the server has echoed.
         raise errors.from_status(response.status_code, self._key.hide(_reason(response, path)))
+
+    def _no_answer(self, path: str, error: Exception) -> errors.UnavailableError:
+        if isinstance(error, httpx.ConnectTimeout):
+            return errors.UnavailableError(
+                f"Memora at {self.base_url} was not reached within {TIMEOUT.connect:g} seconds."
+            )
+        if isinstance(error, httpx.TimeoutException):
+            late = errors.UnavailableError(
+                f"Memora at {self.base_url} did not answer {path} within {TIMEOUT.read:g} seconds. It may still be at "
+                "work on this call, so the call was not sent again."
+            )
+            late.next_step = "Wait until Memora is less busy, or ask for less in one call."
+            return late
+        return errors.UnavailableError(f"Memora at {self.base_url} could not be reached: {self._key.hide(str(error))}.")
+
+
+def _retrying() -> tenacity.Retrying:
+    """Return what sends a call again, each time after a longer pause, and hands out how the last time ended.
+
+    Never after a time-out: Memora may still be at work on the call, and each repetition would make it slower.
+    """
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(
+            lambda error: isinstance(error, httpx.RequestError) and not isinstance(error, httpx.TimeoutException)
+        )
+        | tenacity.retry_if_result(lambda response: response.status_code in PASSING),
+        stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_after_delay(TIMEOUT.read or 0),
+        wait=tenacity.wait_exponential(multiplier=0.2) + tenacity.wait_random(0, 0.1),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+    )
 
 
 def _json_object(response: httpx.Response) -> dict[str, Any] | None:
@@ -122,12 +144,8 @@ def _reason(response: httpx.Response, path: str) -> str:
     return str(said or f"{path} failed: {response.reason_phrase}")
 
 
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, errors.UnavailableError) and error.status in PASSING
-
-
-def to_json(body: dict[str, Any]) -> bytes:
-    """Serialise a body; vectors may be lists, numpy arrays or torch tensors.
+def to_json(body: Any) -> bytes:
+    """Serialise a body, or a part of one; vectors may be lists, numpy arrays or torch tensors.
 
     Raises
     ------
@@ -138,6 +156,30 @@ def to_json(body: dict[str, Any]) -> bytes:
         return orjson.dumps(body, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
     except orjson.JSONEncodeError as error:
         raise errors.InvalidRequestError(f"This can't be sent as JSON: {error.__cause__ or error}.") from None
+
+
+def requests_of(items: Iterable[T]) -> Iterator[list[T]]:
+    """Divide rows, or query vectors, into lists that are small enough for one request each.
+
+    Memora refuses a request of more than 64 MB, and one that takes long to answer runs into the time-out. A call of the
+    client stays one request: an insert that is refused has stored nothing.
+
+    Parameters
+    ----------
+    items : iterable
+        What goes into `data`, in its order; an item that is larger than a request should be goes alone.
+    """
+    part: list[T] = []
+    size = 0
+    for item in items:
+        length = len(to_json(item)) + 1
+        if part and size + length > REQUEST_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(item)
+        size += length
+    if part:
+        yield part
 
 
 def _plain(value: Any) -> Any:

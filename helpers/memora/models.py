@@ -1,41 +1,84 @@
-"""The nouns of Memora's requests, with the SDK's names.
+"""The nouns of Memora's requests, with the SDK's names, and their one way to the wire.
 
-Each model turns itself into the JSON that goes over the wire with `to_wire()`; None is left out.
+Python's names are the wire's in snake_case; what is None is left out, so that the server's defaults hold.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from helpers.memora.errors import InvalidRequestError
 
+# Names that are not simply camelCase on the wire. Those that stay snake_case are Milvus' own parameters.
+WIRE_NAMES = {
+    "auto_id": "autoID",
+    "indexes": "indexParams",
+    "m": "M",
+    "index_type": "index_type",
+    "max_length": "max_length",
+    "max_capacity": "max_capacity",
+}
 
-def without_none(body: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what was not given, so that the server's defaults hold."""
-    return {key: value for key, value in body.items() if value is not None}
+
+def to_wire(body: dict[str, Any]) -> dict[str, Any]:
+    """Give the parts of a request their names on the wire, and leave out those that are None."""
+    return {_wire_name(name): value for name, value in body.items() if value is not None}
 
 
-def wire(argument: str, given: Any, model: type) -> dict[str, Any]:
-    """Return the JSON form of a part of a request. Raises InvalidRequestError where it is no such model."""
+def _wire_name(name: str) -> str:
+    first, *others = name.split("_")
+    return WIRE_NAMES.get(name) or first + "".join(word.capitalize() for word in others)
+
+
+@dataclass(eq=False)
+class Model:
+    """A noun of a request. A field's metadata say which model it must hold: `one` of it, or a list with `each`."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON form.
+
+        Raises
+        ------
+        InvalidRequestError
+            A part is not of the model that belongs there.
+        """
+        body = {}
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if value is not None and "one" in part.metadata:
+                value = wire(part.name, value, part.metadata["one"])
+            elif value is not None and "each" in part.metadata:
+                value = wires(part.name, value, part.metadata["each"])
+            body[part.name] = value
+        return to_wire(body)
+
+
+def wire(argument: str, given: Any, model: type[Model]) -> dict[str, Any]:
+    """Return the JSON form of an argument that must be a model.
+
+    Raises
+    ------
+    InvalidRequestError
+        It is something else.
+    """
     if not isinstance(given, model):
-        kind, name = type(given).__name__, model.__name__
-        raise InvalidRequestError(f"{argument} takes {name}(...), and this is a {kind}.")
+        raise InvalidRequestError(f"{argument} takes {model.__name__}(...), and this is a {type(given).__name__}.")
     return given.to_wire()
 
 
-def wires(argument: str, given: Any, model: type) -> list[dict[str, Any]]:
-    """Return the JSON forms of a list of parts."""
+def wires(argument: str, given: Any, model: type[Model]) -> list[dict[str, Any]]:
+    """Return the JSON forms of an argument that must be a list of models, each checked as in `wire`."""
     if not isinstance(given, Iterable) or isinstance(given, str | dict):
-        kind, name = type(given).__name__, model.__name__
         raise InvalidRequestError(
-            f"{argument} takes a list, and this is no list but {kind}: write {argument}=[{name}(...), ...]."
+            f"{argument} takes a list, and this is a {type(given).__name__}: "
+            f"write {argument}=[{model.__name__}(...), ...]."
         )
     return [wire(f"{argument}[{number}]", one, model) for number, one in enumerate(given)]
 
 
 @dataclass
-class ElementTypeParams:
-    """What a data type needs to know beside its name.
+class ElementTypeParams(Model):
+    """What a data type needs beside its name.
 
     Parameters
     ----------
@@ -51,13 +94,9 @@ class ElementTypeParams:
     dim: int | None = None
     max_capacity: int | None = None
 
-    def to_wire(self) -> dict[str, Any]:
-        """Return the JSON form; these keys stay snake_case in Memora."""
-        return without_none(vars(self))
-
 
 @dataclass
-class Field:
+class Field(Model):
     """One column of a collection.
 
     Parameters
@@ -79,27 +118,13 @@ class Field:
     field_name: str
     data_type: str
     is_primary: bool = False
-    element_type_params: ElementTypeParams | None = None
+    element_type_params: ElementTypeParams | None = field(default=None, metadata={"one": ElementTypeParams})
     element_data_type: str | None = None
     is_partition_key: bool | None = None
 
-    def to_wire(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        params = self.element_type_params
-        return without_none(
-            {
-                "fieldName": self.field_name,
-                "dataType": self.data_type,
-                "isPrimary": self.is_primary or None,
-                "elementDataType": self.element_data_type,
-                "isPartitionKey": self.is_partition_key,
-                "elementTypeParams": wire("element_type_params", params, ElementTypeParams) if params else None,
-            }
-        )
-
 
 @dataclass
-class Schema:
+class Schema(Model):
     """The columns of a collection.
 
     Parameters
@@ -112,23 +137,13 @@ class Schema:
         Whether rows may carry columns that are not in `fields`.
     """
 
-    fields: list[Field]
+    fields: list[Field] = field(metadata={"each": Field})
     auto_id: bool = False
     enable_dynamic_field: bool | None = None
 
-    def to_wire(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return without_none(
-            {
-                "autoID": self.auto_id,
-                "enableDynamicField": self.enable_dynamic_field,
-                "fields": wires("fields", self.fields, Field),
-            }
-        )
-
 
 @dataclass
-class IndexConfig:
+class IndexConfig(Model):
     """The kind of an index and its build parameters.
 
     Parameters
@@ -148,20 +163,9 @@ class IndexConfig:
     m: int | None = None
     ef_construction: int | None = None
 
-    def to_wire(self) -> dict[str, Any]:
-        """Return the JSON form, with Milvus' own names `M` and `efConstruction`."""
-        return without_none(
-            {
-                "index_type": self.index_type,
-                "nlist": self.nlist,
-                "M": self.m,
-                "efConstruction": self.ef_construction,
-            }
-        )
-
 
 @dataclass
-class Index:
+class Index(Model):
     """An index on a vector field.
 
     Parameters
@@ -177,28 +181,11 @@ class Index:
     metric_type: str
     field_name: str
     index_name: str
-    params: IndexConfig
-
-    def to_wire(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return {
-            "metricType": self.metric_type,
-            "fieldName": self.field_name,
-            "indexName": self.index_name,
-            "params": wire("params", self.params, IndexConfig),
-        }
-
-
-CAMEL = {  # Collection.params: Python's names, and the wire's, which are taken too
-    "enable_dynamic_field": "enableDynamicField",
-    "shards_num": "shardsNum",
-    "partitions_num": "partitionsNum",
-    "ttl_seconds": "ttlSeconds",
-}
+    params: IndexConfig = field(metadata={"one": IndexConfig})
 
 
 @dataclass
-class Collection:
+class Collection(Model):
     """A collection to create: a quick one from `dimension`, or a full one from `schema` and `indexes`.
 
     Parameters
@@ -214,13 +201,13 @@ class Collection:
     metric_type, id_type, auto_id, primary_field_name, vector_field_name : optional
         Quick set-up only: COSINE by default, Int64 or VarChar, and the two fields' names.
     params : dict, optional
-        `max_length`, `enable_dynamic_field`, `shards_num`, `partitions_num`, `ttl_seconds`.
+        `max_length`, `enable_dynamic_field`, `shards_num`, `partitions_num`, `ttl_seconds`; the wire's names work too.
     """
 
     collection_name: str
     dimension: int | None = None
-    schema: Schema | None = None
-    indexes: list[Index] | None = None
+    schema: Schema | None = field(default=None, metadata={"one": Schema})
+    indexes: list[Index] | None = field(default=None, metadata={"each": Index})
     metric_type: str | None = None
     id_type: str | None = None
     auto_id: bool | None = None
@@ -230,24 +217,11 @@ class Collection:
 
     def to_wire(self) -> dict[str, Any]:
         """Return the body of collections/create, without the project."""
-        return without_none(
-            {
-                "collectionName": self.collection_name,
-                "dimension": self.dimension,
-                "metricType": self.metric_type,
-                "idType": self.id_type,
-                "autoID": self.auto_id,
-                "primaryFieldName": self.primary_field_name,
-                "vectorFieldName": self.vector_field_name,
-                "schema": wire("schema", self.schema, Schema) if self.schema else None,
-                "indexParams": wires("indexes", self.indexes, Index) if self.indexes else None,
-                "params": {CAMEL.get(key, key): value for key, value in (self.params or {}).items()} or None,
-            }
-        )
+        return super().to_wire() | ({"params": to_wire(self.params)} if self.params else {})
 
 
 @dataclass(eq=False)  # == of two arrays is an array
-class Search:
+class Search(Model):
     """One of the searches of a hybrid search.
 
     Parameters
@@ -272,56 +246,18 @@ class Search:
     ignore_growing: bool | None = None
     params: dict[str, Any] | None = None
 
-    def to_wire(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return without_none(
-            {
-                "data": self.data,
-                "annsField": self.anns_field,
-                "filter": self.filter,
-                "groupingField": self.grouping_field,
-                "metricType": self.metric_type,
-                "limit": self.limit,
-                "offset": self.offset,
-                "ignoreGrowing": self.ignore_growing,
-                "params": self.params,
-            }
-        )
-
 
 @dataclass
-class Ranker:
-    """How the hits of several searches become one ranking.
+class Ranker(Model):
+    """How the hits of several searches become one ranking; Memora checks that strategy and parameters fit.
 
     Parameters
     ----------
     strategy : str
-        `rrf`, reciprocal rank fusion, looks at places only; `weighted` adds up weighted scores.
-    params : dict, optional
+        `rrf`, reciprocal rank fusion, looks at ranks only; `weighted` adds up weighted scores.
+    params : dict
         For `rrf` `{"k": 60}`, the default; for `weighted` `{"weights": [0.7, 0.3]}`, 0 to 1, one for each search.
     """
 
     strategy: str = "rrf"
-    params: dict[str, Any] | None = None
-
-    def to_wire(self) -> dict[str, Any]:
-        """Return the JSON form. Raises InvalidRequestError where strategy and parameters don't go together."""
-        if self.strategy == "rrf":
-            params = {"k": 60} if self.params is None else self.params
-            if not isinstance(params, dict) or "weights" in params:  # weights would be ignored without a word
-                raise InvalidRequestError(
-                    f"The ranker 'rrf' takes {{'k': 60}}, not {params!r}; weights go with the strategy 'weighted'."
-                )
-            return {"strategy": "rrf", "params": params}
-        if self.strategy != "weighted":
-            raise InvalidRequestError(f"There is no ranker {self.strategy!r}: the strategy is 'rrf' or 'weighted'.")
-        try:
-            weights = [float(weight) for weight in self.params["weights"]]
-        except (TypeError, LookupError, ValueError):
-            raise InvalidRequestError(
-                f"The ranker 'weighted' takes {{'weights': [0.7, 0.3]}}, numbers from 0 to 1, not {self.params!r}."
-            ) from None
-        for weight in weights:
-            if not 0 <= weight <= 1:
-                raise InvalidRequestError(f"The ranker's weight {weight} is outside 0 to 1: scale the weights down.")
-        return {"strategy": "weighted", "params": {**self.params, "weights": weights}}
+    params: dict[str, Any] = field(default_factory=lambda: {"k": 60})

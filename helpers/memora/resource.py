@@ -5,7 +5,7 @@ from typing import Any
 
 from helpers.memora.errors import InvalidRequestError
 from helpers.memora.http import Http
-from helpers.memora.models import without_none
+from helpers.memora.models import to_wire
 
 Answer = dict[str, Any]
 
@@ -16,18 +16,25 @@ class Resource:
     Parameters
     ----------
     http : Http
-        The connection they share.
+        The connection that all resources share.
     """
 
     def __init__(self, http: Http) -> None:
         self._http = http
 
-    def _read(self, verb: str, **body: Any) -> Answer:
-        """Call a verb that may safely be done twice."""
-        return self._http.post(verb, without_none(body), repeatable=True)
+    def _call(self, verb: str, *, repeatable: bool, **body: Any) -> Answer:
+        """Send one call; its arguments are named as in Python, and those that are None are left out.
 
-    def _write(self, verb: str, **body: Any) -> Answer:
-        return self._http.post(verb, without_none(body), repeatable=False)
+        Parameters
+        ----------
+        verb : str
+            `resource/verb`.
+        repeatable : bool
+            Whether the call does no harm when it is done twice: only then it may be sent again.
+        **body
+            The call's arguments.
+        """
+        return self._http.post(verb, to_wire(body), repeatable=repeatable)
 
 
 def names(argument: str, given: Any) -> list[str] | None:

@@ -1,11 +1,12 @@
 """`client.vectors`: the rows of a collection, stored, searched and fetched."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from helpers.memora.errors import InvalidRequestError, MemoraError
 from helpers.memora.http import refuse_non_finite
-from helpers.memora.models import Ranker, Search
+from helpers.memora.models import Ranker, Search, to_wire, wire, wires
 from helpers.memora.resource import Answer, Resource, names
 
 Rows = dict[str, Any] | Sequence[dict[str, Any]]
@@ -31,13 +32,15 @@ class Vectors(Resource):
         dict
             `{"data": {"insertCount": n, "insertIds": [...]}}`
         """
-        return self._store("vectors/insert", collection_name, data, partition_name)
+        return self._store("vectors/insert", collection_name, data, partition_name, repeatable=False)
 
     def upsert(self, *, collection_name: str, data: Rows, partition_name: str | None = None) -> Answer:
         """Add rows, replacing those with the same primary key. Returns upsertCount and upsertIds."""
-        return self._store("vectors/upsert", collection_name, data, partition_name)
+        return self._store("vectors/upsert", collection_name, data, partition_name, repeatable=True)
 
-    def _store(self, verb: str, collection_name: str, data: Any, partition_name: str | None) -> Answer:
+    def _store(
+        self, verb: str, collection_name: str, data: Any, partition_name: str | None, *, repeatable: bool
+    ) -> Answer:
         rows = [data] if isinstance(data, dict) else list(data)
         for number, row in enumerate(rows):
             if not isinstance(row, dict):
@@ -47,13 +50,17 @@ class Vectors(Resource):
             for field, value in row.items():
                 if type(value) not in (int, str):  # most are keys and texts, in many rows
                     refuse_non_finite(value, f"Row {number}, field {field!r}")
-        call = self._read if verb.endswith("upsert") else self._write
-        try:
-            return call(verb, collectionName=collection_name, data=rows, partitionName=partition_name)
-        except InvalidRequestError as error:
-            lengths = {(field, n) for row in rows for field, value in row.items() for n in _lengths(value)}
-            self._explain_lengths(error, collection_name, lengths)
-            raise
+        with self._lengths_explained(
+            collection_name,
+            lambda: {(field, length) for row in rows for field, value in row.items() for length in _lengths(value)},
+        ):
+            return self._call(
+                verb,
+                repeatable=repeatable,
+                collection_name=collection_name,
+                data=rows,
+                partition_name=partition_name,
+            )
 
     def search(
         self,
@@ -99,26 +106,23 @@ class Vectors(Resource):
         """
         _refuse_query(data, "The query vector")
         if search_params is not None:
-            wire_names = {"metric_type": "metricType"}
-            search_params = {wire_names.get(key, key): value for key, value in search_params.items()}
+            search_params = to_wire(search_params)
             _refuse_knobs(search_params.get("params"))
-        try:
-            return self._read(
+        with self._lengths_explained(collection_name, lambda: {(anns_field, length) for length in _lengths(data)}):
+            return self._call(
                 "vectors/search",
-                collectionName=collection_name,
+                repeatable=True,
+                collection_name=collection_name,
                 data=data,
-                annsField=anns_field,
+                anns_field=anns_field,
                 filter=filter,
                 limit=limit,
                 offset=offset,
-                groupingField=grouping_field,
-                outputFields=names("output_fields", output_fields),
-                searchParams=search_params,
-                partitionNames=names("partition_names", partition_names),
+                grouping_field=grouping_field,
+                output_fields=names("output_fields", output_fields),
+                search_params=search_params,
+                partition_names=names("partition_names", partition_names),
             )
-        except InvalidRequestError as error:
-            self._explain_lengths(error, collection_name, {(anns_field, n) for n in _lengths(data)})
-            raise
 
     def hybrid_search(
         self,
@@ -149,32 +153,23 @@ class Vectors(Resource):
         dict
             `{"data": [hit, ...]}`, best first; `distance` is the merged score, and larger is better.
         """
-        searches = list(search) if isinstance(search, Iterable) else []
-        if not searches:
-            given = "an empty one" if isinstance(search, Iterable) else f"a {type(search).__name__}"
-            raise InvalidRequestError(
-                f"hybrid_search takes a list of searches, and this is {given}: write search=[Search(...), ...]."
-            )
+        searches = list(search) if isinstance(search, Iterable) else search
+        body = wires("search", searches, Search)
         for number, one in enumerate(searches):
-            if not isinstance(one, Search):
-                raise InvalidRequestError(
-                    f"Search {number} is a {type(one).__name__}: write Search(data, anns_field, ...) for it."
-                )
             _refuse_query(one.data, f"Search {number}, field {one.anns_field!r}: the query vector")
             _refuse_knobs(one.params)
-        try:
-            return self._read(
+        with self._lengths_explained(
+            collection_name, lambda: {(one.anns_field, length) for one in searches for length in _lengths(one.data)}
+        ):
+            return self._call(
                 "vectors/hybrid_search",
-                collectionName=collection_name,
-                search=[one.to_wire() for one in searches],
-                rerank=_rerank(rerank, len(searches)),
-                outputFields=names("output_fields", output_fields),
-                partitionNames=names("partition_names", partition_names),
+                repeatable=True,
+                collection_name=collection_name,
+                search=body,
+                rerank=wire("rerank", Ranker() if rerank is None else rerank, Ranker),  # the contract wants one
+                output_fields=names("output_fields", output_fields),
+                partition_names=names("partition_names", partition_names),
             )
-        except InvalidRequestError as error:
-            lengths = {(one.anns_field, n) for one in searches for n in _lengths(one.data)}
-            self._explain_lengths(error, collection_name, lengths)
-            raise
 
     def query(
         self,
@@ -185,12 +180,13 @@ class Vectors(Resource):
         partition_names: Sequence[str] | None = None,
     ) -> Answer:
         """Return the rows that pass a filter; no vector is compared."""
-        return self._read(
+        return self._call(
             "vectors/query",
-            collectionName=collection_name,
+            repeatable=True,
+            collection_name=collection_name,
             filter=filter,
-            outputFields=names("output_fields", output_fields),
-            partitionNames=names("partition_names", partition_names),
+            output_fields=names("output_fields", output_fields),
+            partition_names=names("partition_names", partition_names),
         )
 
     def get(
@@ -203,38 +199,55 @@ class Vectors(Resource):
     ) -> Answer:
         """Return the rows with these primary keys; keys that are not there are left out."""
         several = isinstance(id, Iterable) and not isinstance(id, str)
-        return self._read(
+        return self._call(
             "vectors/get",
-            collectionName=collection_name,
+            repeatable=True,
+            collection_name=collection_name,
             id=list(id) if several else [id],
-            outputFields=names("output_fields", output_fields),
-            partitionNames=names("partition_names", partition_names),
+            output_fields=names("output_fields", output_fields),
+            partition_names=names("partition_names", partition_names),
         )
 
     def delete(self, *, collection_name: str, filter: str, partition_name: str | None = None) -> Answer:
         """Remove the rows that pass a filter."""
-        return self._read("vectors/delete", collectionName=collection_name, filter=filter, partitionName=partition_name)
+        return self._call(
+            "vectors/delete",
+            repeatable=True,
+            collection_name=collection_name,
+            filter=filter,
+            partition_name=partition_name,
+        )
 
-    def _explain_lengths(self, error: InvalidRequestError, collection_name: str, lengths: set[tuple[str, int]]) -> None:
-        """Say it in the learner's terms where the trouble is a vector of another length.
+    @contextmanager
+    def _lengths_explained(self, collection_name: str, lengths: Callable[[], set[tuple[str, int]]]) -> Iterator[None]:
+        """Where Memora refuses a vector of another length than its field stores, add what to do.
 
-        Any Memora refuses such a vector, each in its own words; asking for the schema only then keeps the
-        good case at one call and never trusts a remembered schema.
+        Each Memora has its own words for that. The schema is asked for only then: a good call stays one request, and no
+        remembered schema is trusted.
         """
-        if error.status is None or "was it made by another model?" in error.message:
-            return  # nothing was sent, or our local Memora says it already
         try:
-            fields = self._read("collections/describe", collectionName=collection_name)["data"]["fields"]
-            dims = {f["name"]: int(param["value"]) for f in fields for param in f["params"] if param["key"] == "dim"}
+            yield
+        except InvalidRequestError as error:
+            dims = {} if error.status is None else self._dims(collection_name)
+            for field, length in sorted(lengths()):
+                if field in dims and length not in (0, dims[field]):
+                    error.next_step = (
+                        f"The field {field!r} takes {dims[field]} numbers, not {length}: load the extractor that made "
+                        "its vectors, or use another collection."
+                    )
+                    break
+            raise
+
+    def _dims(self, collection_name: str) -> dict[str, int]:
+        """Return how many numbers each field of float vectors stores; nothing where that can't be learned."""
+        try:
+            fields = self._call("collections/describe", repeatable=True, collection_name=collection_name)["data"][
+                "fields"
+            ]
+            vectors = [field for field in fields if field["type"] == "FloatVector"]
+            return {f["name"]: int(param["value"]) for f in vectors for param in f["params"] if param["key"] == "dim"}
         except (MemoraError, LookupError, TypeError, ValueError):
-            return  # the first error is the one to show
-        for name, length in sorted(lengths):
-            if name in dims and length not in (0, dims[name]):
-                raise InvalidRequestError(
-                    f"This collection stores vectors of {dims[name]} numbers; yours has {length}: was it made by "
-                    f"another model? (Collection {collection_name!r}, field {name!r}. Memora said: {error.message})",
-                    error.status,
-                ) from None
+            return {}  # the refusal itself is the error to show
 
 
 def _refuse_knobs(params: dict[str, Any] | None) -> None:
@@ -248,24 +261,6 @@ def _refuse_query(data: Any, where: str) -> None:
     if isinstance(data, list | tuple):
         for vector in data:
             refuse_non_finite(vector, where)
-
-
-def _rerank(rerank: Ranker | None, searches: int) -> dict[str, Any]:
-    """Return the wire form of a ranker that fits so many searches; the contract has no call without one."""
-    if rerank is None:
-        return Ranker().to_wire()
-    if not isinstance(rerank, Ranker):
-        raise InvalidRequestError(
-            f"rerank is a {type(rerank).__name__}: write rerank=Ranker('weighted', {{'weights': [0.7, 0.3]}})."
-        )
-    wire = rerank.to_wire()
-    weights = wire["params"].get("weights")
-    if weights is not None and len(weights) != searches:
-        raise InvalidRequestError(
-            f"The ranker's number of weights is {len(weights)}, that of the searches {searches}: "
-            "give one weight for each search, in the same order."
-        )
-    return wire
 
 
 def _lengths(value: Any) -> set[int]:
