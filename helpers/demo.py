@@ -14,7 +14,7 @@ from helpers.features.weights import ModelUnavailableError
 from helpers.images import DATA, Source, load_folder, open_image
 from helpers.ingest import ingest
 from helpers.memora import MemoraError
-from helpers.plots import show_many
+from helpers.plots import mark, show_many
 from helpers.search import search_many
 from helpers.settings import ROOT
 
@@ -58,8 +58,7 @@ def demo(images: Path, queries: list[str] | None, collection: str | None, limit:
     for name, category, hits in zip(names, categories, found, strict=True):
         print(f"\n{name}" + (f"  ({category})" if category else ""))
         for hit in hits:
-            mark = " " if not category or not hit.category else "✓" if hit.category == category else "✗"
-            print(f"  {mark} {hit}")
+            print(f"  {mark(hit, category).sign or ' '} {hit}")
 
     print()
     pairs = list(zip(sources, categories, strict=True))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
 import httpx
 import numpy as np
@@ -21,7 +21,6 @@ from helpers.settings import DATA
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # Pillow opens MPO, which some cameras write, as JPEG
 MAX_PIXELS = 120_000_000  # a 108-megapixel telephone passes; a decompression bomb does not
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own warning comes no earlier than our refusal
 MAX_URL_BYTES = 20 * 1024 * 1024
 MAX_URL_SECONDS = 30.0  # for the whole picture; a server that sends a byte now and then never times out otherwise
 URL_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
@@ -259,7 +258,8 @@ def _refusals(name: str) -> Iterator[None]:
         raise ImageError(name, f"damaged or cut off ({error})") from None
 
 
-def _decode(file: io.BufferedIOBase, name: str, min_side: int | None) -> Image.Image:
+def _decode(file: IO[bytes], name: str, min_side: int | None) -> Image.Image:
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own warning must not come before our refusal
     with _refusals(name), Image.open(file, formats=FORMATS) as image:
         if image.width * image.height > MAX_PIXELS:
             size = f"{image.width} x {image.height}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -14,10 +14,28 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 THUMB = 160  # pixels of a thumbnail's side
-RIGHT, WRONG, UNKNOWN = ("#1a7f37", "✓"), ("#cf222e", "✗"), ("#57606a", "")  # color and sign: not by color alone
+
+# The palette of the whole kit. The colors are those of Okabe and Ito, which the color-blind tell apart too:
+# https://jfly.uni-koeln.de/color/
+BLUE, VERMILION, GREEN, PURPLE, ORANGE = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"
+LIGHT_BLUE, PALE_BLUE = "#9ecae9", "#d6e8f5"
+DARK_GREY, GREY, LIGHT_GREY = "#57606a", "#8c959f", "#d0d7de"
+SERIES = ((BLUE, "o"), (VERMILION, "s"), (GREEN, "^"), (PURPLE, "D"))  # each series also has a marker of its own
 
 
-def _mark(hit: Hit, category: str | None) -> tuple[str, str]:
+class Mark(NamedTuple):
+    """How a hit is marked: with a sign too, because color alone is not enough."""
+
+    name: str
+    color: str
+    sign: str
+
+
+RIGHT, WRONG, UNKNOWN = Mark("right", "#1a7f37", "✓"), Mark("wrong", "#cf222e", "✗"), Mark("", DARK_GREY, "")
+
+
+def mark(hit: Hit, category: str | None) -> Mark:
+    """Return whether a hit has the query's category; UNKNOWN where either has none."""
     if not category or not hit.category:
         return UNKNOWN
     return RIGHT if hit.category == category else WRONG
@@ -38,8 +56,8 @@ def _hit_thumbnail(hit: Hit, root: Path) -> np.ndarray:
         return _thumbnail(hit.file(root))
     except ImageError as error:
         print(f"{error}. Ingest the folder again, or pass the folder that was ingested as root=...")
-        grey = Image.new("RGB", (THUMB, THUMB), "#d0d7de")
-        ImageDraw.Draw(grey).text((THUMB / 2, THUMB / 2), "no file", "#57606a", anchor="mm", font_size=28)
+        grey = Image.new("RGB", (THUMB, THUMB), LIGHT_GREY)
+        ImageDraw.Draw(grey).text((THUMB / 2, THUMB / 2), "no file", DARK_GREY, anchor="mm", font_size=28)
         return np.asarray(grey)
 
 
@@ -71,7 +89,7 @@ def show_hits(query: Source, hits: Sequence[Hit], *, category: str | None = None
         axis.imshow(tile)
     axes[0, 0].set_title(f"query\n{category or ''}", fontsize=8, parse_math=False)  # names may have a $ in them
     for axis, hit in zip(axes[0, 1:], hits, strict=True):
-        color, sign = _mark(hit, category)
+        _, color, sign = mark(hit, category)
         title = f"{hit.distance:.3f} {sign}\n{hit.category or hit.path[-24:]}"
         axis.set_title(title, fontsize=8, color=color, parse_math=False)
     for axis in axes[0]:
@@ -162,7 +180,7 @@ def show_many(
         axis.text(left, top + 0.03, category, fontsize=6.5, va="bottom", weight="bold", parse_math=False)
         for column, (hit, tile) in enumerate(zip(found, others, strict=True), start=1):
             x = left + column + 0.1
-            color, sign = _mark(hit, category)
+            _, color, sign = mark(hit, category)
             axis.imshow(tile, extent=(x, x + 1, top - 1, top))
             axis.add_patch(Rectangle((x + 0.01, top - 0.99), 0.98, 0.98, fill=False, edgecolor=color, linewidth=1.4))
             axis.text(x, top + 0.03, f"{hit.distance:.2f} {sign}", fontsize=6.5, va="bottom", color=color)
@@ -171,7 +189,7 @@ def show_many(
     axis.set_aspect("equal")
     axis.axis("off")
     plt.close(figure)
-    marks = [_mark(hit, category) for (_, category), found in zip(queries, hits, strict=True) for hit in found]
+    marks = [mark(hit, category) for (_, category), found in zip(queries, hits, strict=True) for hit in found]
     known = len(marks) - marks.count(UNKNOWN)
     right = f"{marks.count(RIGHT)} of {known} hits have the query's category" if known else f"{len(marks)} hits"
     print(f"{len(queries)} queries; {right}")

@@ -145,6 +145,12 @@ def test_the_formats_open_in_a_process_that_has_opened_nothing_before():
     assert done.stdout.strip() == b"(4, 3)", done.stderr.decode()
 
 
+def test_importing_the_module_leaves_pillow_as_it_was():
+    code = "from PIL import Image; n = Image.MAX_IMAGE_PIXELS; import helpers.images; print(n == Image.MAX_IMAGE_PIXELS)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
 def test_pil_pictures_and_arrays_are_taken_as_they_are():
     picture = Image.new("RGB", (5, 4), (1, 2, 3))
     assert close_to(open_image(picture), (1, 2, 3), 0)

@@ -1,6 +1,7 @@
 """Pictures of queries, hits and similarities: what they show, and the line that says the same in words."""
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
 
@@ -11,8 +12,9 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from helpers.images import DATA, ImageError
-from helpers.plots import show_hits, show_images, show_many, show_similarities, summary
+from helpers.plots import RIGHT, UNKNOWN, WRONG, mark, show_hits, show_images, show_many, show_similarities, summary
 from helpers.search import Hit
+from helpers.settings import ROOT
 
 MUG = DATA / "images" / "mug" / "mug_01.jpg"
 HITS = [
@@ -58,6 +60,22 @@ def test_the_line_counts_no_hit_as_wrong_whose_kind_nobody_knows():
 
 def test_the_line_says_so_when_nothing_was_found():
     assert summary([]) == summary([], "mug") == "No picture was found."
+
+
+# Right and wrong
+
+
+def test_a_hit_is_right_or_wrong_only_where_both_kinds_are_known():
+    assert [mark(hit, "mug") for hit in HITS] == [RIGHT, WRONG, RIGHT]
+    assert mark(HITS[0], "") == mark(HITS[0], None) == mark(PLAIN[0], "mug") == UNKNOWN
+
+
+def test_right_and_wrong_look_the_same_in_every_room():
+    """Colors and signs have one home: a second one would drift, and a learner would see two kinds of right."""
+    for path in (ROOT / "helpers").rglob("*.py"):
+        if path.name != "plots.py":
+            assert not re.search("#[0-9a-fA-F]{6}|✓|✗", path.read_text(encoding="utf-8")), path
+    assert not re.search("#1a7f37|#cf222e", (ROOT / "helpers" / "explore" / "panel.css").read_text(encoding="utf-8"))
 
 
 # Query and hits

@@ -19,6 +19,7 @@ from helpers.explore.session import CHOICES, MAX_BYTES, SearchSession
 from helpers.features.extractors import FeatureExtractor
 from helpers.images import DATA, ImageError, ImageFolder, load_folder
 from helpers.memora import Memora
+from helpers.plots import RIGHT, WRONG, mark
 from helpers.search import Hit
 
 EARLIER = 8  # earlier queries that are shown; Back goes further
@@ -102,7 +103,8 @@ class SearchPanel(widgets.VBox):
         self._make_query()
         self._make_controls()
         self._make_results()
-        style = widgets.HTML(f"<style>{STYLE.read_text(encoding='utf-8')}</style>")
+        colors = f".memora {{ --right: {RIGHT.color}; --wrong: {WRONG.color}; }}"
+        style = widgets.HTML(f"<style>{colors}\n{STYLE.read_text(encoding='utf-8')}</style>")
         super().__init__([style, self._status, self._layout()])
         self.add_class("memora")
         self.add_class("memora-panel")
@@ -373,11 +375,9 @@ class SearchPanel(widgets.VBox):
         ]
 
     def _item(self, hit: Hit) -> dict[str, Any]:
-        category = self.session.query.category if self.session.query else ""
-        mark = "" if not category or not hit.category else "right" if hit.category == category else "wrong"
-        sign = {"right": " ✓", "wrong": " ✗", "": ""}[mark]
-        caption = f"{hit.rank}. {hit.distance:.3f} {hit.category}{sign}"
-        return {"key": str(hit.id), "alt": words(hit.path, hit.metadata), "caption": caption, "mark": mark}
+        name, _, sign = mark(hit, self.session.query.category if self.session.query else "")
+        caption = f"{hit.rank}. {hit.distance:.3f} {hit.category} {sign}".rstrip()
+        return {"key": str(hit.id), "alt": words(hit.path, hit.metadata), "caption": caption, "mark": name}
 
     def _layout(self) -> widgets.Widget:
         choose = widgets.Accordion(

@@ -12,6 +12,7 @@ from PIL import Image
 
 from helpers.explore.session import picture_of
 from helpers.images import ImageError
+from helpers.plots import LIGHT_GREY
 
 VIEW = 480  # pixels of the longer side of a picture that is looked at
 
@@ -37,7 +38,7 @@ def thumbnail(root: Path, path: str, size: int) -> bytes:
     try:
         return jpeg(picture_of(root, path, size), size)
     except ImageError:
-        return jpeg(Image.new("RGB", (size, size), "#d0d7de"), size)
+        return jpeg(Image.new("RGB", (size, size), LIGHT_GREY), size)
 
 
 def figure(open_picture: Callable[[], Image.Image], words: str) -> str:

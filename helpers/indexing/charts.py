@@ -2,19 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from helpers.indexing.measure import Blame, Measured
 from helpers.indexing.on_a_plane import Flat, Hnsw, Ivf, Visit, nearest
+from helpers.plots import BLUE, DARK_GREY, GREY, LIGHT_BLUE, LIGHT_GREY, ORANGE, PALE_BLUE, SERIES, VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-# From the palette of Okabe and Ito, told apart by everyone; each also has a shape of its own.
-COMPARED, FOUND, LOST, WALK, OTHER, CELL = "#0072B2", "#000000", "#D55E00", "#E69F00", "#B6BEC7", "#D6E8F5"
 
 
 def show_blame(rows: Mapping[str, Blame]) -> "Figure":
@@ -22,10 +20,10 @@ def show_blame(rows: Mapping[str, Blame]) -> "Figure":
     import matplotlib.pyplot as plt
 
     parts = [
-        ("right", "right, and truly nearest", "#0072B2", ""),
-        ("right_instead", "right, instead of a nearer one", "#9ECAE9", ""),
-        ("embedding", "wrong: the embedding", "#E69F00", "//"),
-        ("index", "wrong: the index", "#D55E00", "xx"),
+        ("right", "right, and truly nearest", BLUE, ""),
+        ("right_instead", "right, instead of a nearer one", LIGHT_BLUE, ""),
+        ("embedding", "wrong: the embedding", ORANGE, "//"),
+        ("index", "wrong: the index", VERMILION, "xx"),
         ("missing", "missing: the index", "white", ""),
     ]
     figure, axis = plt.subplots(figsize=(7.4, 0.42 * len(rows) + 1.3), layout="constrained")
@@ -60,7 +58,7 @@ def show_curves(curves: Mapping[str, Sequence[tuple[int, Measured]]], *, exact: 
     from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
 
     figure, (by_setting, by_time) = plt.subplots(1, 2, figsize=(8.6, 3.6), sharey=True, layout="constrained")
-    styles = [("#0072B2", "o-"), ("#D55E00", "s--"), ("#009E73", "^:"), ("#CC79A7", "v-.")]
+    styles = [(color, marker + line) for (color, marker), line in zip(SERIES, ("-", "--", ":", "-."), strict=True)]
     for (name, points), (color, style) in zip(curves.items(), cycle(styles), strict=False):  # the styles have no end
         recalls = [measured.recall for _, measured in points]
         by_setting.plot([setting for setting, _ in points], recalls, style, color=color, label=name, ms=5)
@@ -82,7 +80,7 @@ def show_curves(curves: Mapping[str, Sequence[tuple[int, Measured]]], *, exact: 
     by_setting.yaxis.set_major_formatter("{x:.2f}")
     for axis in (by_setting, by_time):
         axis.xaxis.set_minor_locator(NullLocator())
-        axis.grid(color="#D0D7DE", lw=0.5)
+        axis.grid(color=LIGHT_GREY, lw=0.5)
     figure.legend(fontsize=8, ncols=4, frameon=False, loc="outside lower center")
     plt.close(figure)
     return figure
@@ -130,9 +128,10 @@ def show_ivf(index: Ivf, query: np.ndarray, *, nprobes: Sequence[int] = (1, 3), 
         visit = index.search(query, k, nprobe)
         for number in range(len(index.centers)):
             corners = cells.vertices[cells.regions[cells.point_region[number]]]
-            axis.fill(*corners.T, facecolor=CELL if number in visit.lists else "white", edgecolor="#8C959F", lw=0.7)
+            axis.fill(*corners.T, facecolor=PALE_BLUE if number in visit.lists else "white", edgecolor=GREY, lw=0.7)
         _draw_points(axis, index.points, query, visit, k)
-        axis.scatter(*index.centers.T, s=26, marker="+", color="#57606A", lw=1, zorder=3, label="center")
+        x, y = index.centers.T
+        axis.scatter(x, y, s=26, marker="+", color=DARK_GREY, lw=1, zorder=3, label="center")
         axis.set_title(f"nlist {len(index.lists)}, nprobe {nprobe}", fontsize=9)
         print(f"IVF_FLAT, nprobe {nprobe} of {len(index.lists)}: {_summary(index.points, query, visit, k)}")
     _legend(figure)
@@ -159,9 +158,9 @@ def show_hnsw(index: Hnsw, query: np.ndarray, *, ef: int = 8, k: int = 5) -> "Fi
     for axis, number, walk in zip(axes, numbers, visit.walks, strict=True):
         links = index.layers[number]
         lines = [index.points[[one, other]] for one, others in links.items() for other in others]
-        axis.add_collection(LineCollection(lines, color="#C9D1D9", lw=0.5, zorder=1))
+        axis.add_collection(LineCollection(lines, color=LIGHT_GREY, lw=0.5, zorder=1))
         _draw_points(axis, index.points, query, visit, k, among=links)
-        axis.plot(*index.points[walk].T, "D-", color=WALK, ms=4, mec="black", mew=0.5, lw=2, zorder=4, label="walk")
+        axis.plot(*index.points[walk].T, "D-", color=ORANGE, ms=4, mec="black", mew=0.5, lw=2, zorder=4, label="walk")
         axis.set_title(f"layer {number}: {len(links)} points, {len(walk) - 1} steps", fontsize=9)
     _legend(figure)
     print(
@@ -186,16 +185,16 @@ def _draw_points(
     closest = nearest(points, range(len(points)), query, k)
     found, lost = set(closest) & set(visit.found) & drawn, (set(closest) - set(visit.found)) & drawn
     compared = drawn & set(visit.compared)
-    styles = [
-        (drawn - compared, {"s": 8, "color": OTHER, "label": "not compared"}),
-        (compared, {"s": 20, "color": COMPARED, "label": "compared"}),
-        (found, {"s": 80, "facecolors": "none", "edgecolors": FOUND, "linewidths": 1.3, "label": "nearest, found"}),
-        (lost, {"s": 60, "marker": "x", "color": LOST, "linewidths": 2, "label": "nearest, lost"}),
+    styles: list[tuple[set[int], dict[str, Any]]] = [
+        (drawn - compared, {"s": 8, "color": GREY, "label": "not compared"}),
+        (compared, {"s": 20, "color": BLUE, "label": "compared"}),
+        (found, {"s": 80, "facecolors": "none", "edgecolors": "black", "linewidths": 1.3, "label": "nearest, found"}),
+        (lost, {"s": 60, "marker": "x", "color": VERMILION, "linewidths": 2, "label": "nearest, lost"}),
     ]
     for order, (members, style) in enumerate(styles, start=2):
         if members:
             axis.scatter(*points[sorted(members)].T, zorder=order, **style)
-    axis.scatter(*query, s=170, marker="*", color="black", edgecolors="white", zorder=7, label="query")
+    axis.scatter(query[0], query[1], s=170, marker="*", color="black", edgecolors="white", zorder=7, label="query")
     low, high = points.min(0), points.max(0)
     margin = 0.06 * (high - low)
     axis.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))

@@ -121,7 +121,8 @@ class Hnsw:
 
     def _insert(self, point: int, level: int) -> None:
         top = len(self.layers) - 1
-        starts, seen = [self.entry], {}
+        starts: list[int] = [self.entry]
+        seen: dict[int, float] = {}
         for number in range(top, level, -1):
             starts, _ = self._search_layer(self.points[point], starts, 1, number, seen)
         for number in range(min(top, level), -1, -1):
@@ -147,7 +148,9 @@ class Hnsw:
 
     def search(self, query: np.ndarray, k: int, ef: int) -> Visit:
         """Walk down to layer 0, always to the nearest link, and there keep the `ef` nearest seen, at least k."""
-        starts, seen, walks = [self.entry], {}, []
+        starts: list[int] = [self.entry]
+        seen: dict[int, float] = {}
+        walks: list[list[int]] = []
         for number in range(len(self.layers) - 1, -1, -1):
             starts, walk = self._search_layer(query, starts, max(ef, k) if number == 0 else 1, number, seen)
             walks.append(walk)

@@ -5,14 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helpers.plots import BLUE, SERIES, VERMILION
 from helpers.quality.factors import Sharing
 from helpers.quality.metrics import Interval, Quality
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# Apart for the color-blind too, and with their own marks: Okabe and Ito, https://jfly.uni-koeln.de/color/
-SERIES = (("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "^"), ("#cc79a7", "D"))
 
 
 def show_quality(rows: Sequence[Quality]) -> "Figure":
@@ -32,10 +30,8 @@ def show_quality(rows: Sequence[Quality]) -> "Figure":
         (axes[1], "mAP", [row.map for row in rows]),
     ):
         for y, value in enumerate(values):
-            axis.plot(
-                [value.low, value.high], [y, y], color=SERIES[0][0], linewidth=5, alpha=0.35, solid_capstyle="butt"
-            )
-            axis.plot(value.mean, y, SERIES[0][1], color=SERIES[0][0], markersize=5)
+            axis.plot([value.low, value.high], [y, y], color=BLUE, linewidth=5, alpha=0.35, solid_capstyle="butt")
+            axis.plot(value.mean, y, "o", color=BLUE, markersize=5)
         axis.set(xlim=(-0.02, 1.02))
         axis.set_title(title, fontsize=10)
         axis.grid(axis="x", alpha=0.3)
@@ -133,9 +129,9 @@ def show_threshold(
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 2.9), layout="constrained", width_ratios=(1.4, 1))
     both = np.append(copies, strangers)
     bins = np.linspace(both.min(), max(1, both.max()), 26)  # rounding lets a similarity be a hair over 1
-    for values, name, (color, _), hatch in (
-        (copies, "copies: to their originals", SERIES[0], None),
-        (strangers, "strangers: to their nearest", SERIES[1], "///"),
+    for values, name, color, hatch in (
+        (copies, "copies: to their originals", BLUE, None),
+        (strangers, "strangers: to their nearest", VERMILION, "///"),
     ):
         weights = np.full(len(values), 1 / len(values))
         left.hist(values, bins, weights=weights, color=color, alpha=0.5, hatch=hatch, edgecolor=color, label=name)
@@ -144,7 +140,7 @@ def show_threshold(
     left.legend(fontsize=7, loc="upper left")
 
     precision, recall = curve
-    right.plot(recall, precision, color=SERIES[0][0])
+    right.plot(recall, precision, color=BLUE)
     found, alarms = float((copies >= threshold).mean()), float((strangers >= threshold).mean())
     right.plot(found, found / max(found + alarms, 1e-12), "o", color="black", label="at the threshold")
     right.set(xlabel="recall", ylabel="precision", xlim=(0, 1.03), ylim=(min(0.45, precision.min()), 1.03))
