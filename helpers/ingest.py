@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from helpers.connect import COLLECTION
-from helpers.features.extractors import FeatureExtractor
+from helpers.features import FeatureExtractor
 from helpers.images import DATA, ImageError, ImageFolder, load_folder
 from helpers.memora import AlreadyExistsError, InvalidRequestError, Memora
 from helpers.memora.models import Collection, ElementTypeParams, Field, Index, IndexConfig, Schema

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from helpers.connect import COLLECTION
-from helpers.features.extractors import FeatureExtractor
+from helpers.features import FeatureExtractor
 from helpers.images import Source
 from helpers.memora import InvalidRequestError, Memora
 

@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 
 from helpers.check.answers import NotYet, call, exercise, same_direction, vector
+from helpers.features.faster import import_torch
 
 
 @exercise
 def mean_pooling(pool: Callable[[Any], Any]) -> str:
     """The mean of the patch tokens, as one unit vector."""
-    import torch
-
-    hidden = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 257, 384)).astype(np.float32))
+    hidden = import_torch().from_numpy(np.random.default_rng(0).normal(size=(1, 257, 384)).astype(np.float32))
     answer = vector(call(pool, hidden), 384)
     tokens = hidden[0].double().numpy()
     patches = tokens[1:].mean(0)

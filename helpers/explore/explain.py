@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers.features.extractors import FeatureExtractor, FeatureMap
+from helpers.features import FeatureExtractor, FeatureMap
 from helpers.images import Source, open_image
 from helpers.nearest import unit
 

@@ -9,7 +9,7 @@ import ipywidgets as widgets
 from helpers.connect import COLLECTION, connect
 from helpers.explore.map import map_panel
 from helpers.explore.panel import Newest, search_panel
-from helpers.features.extractors import FeatureExtractor, load_extractor
+from helpers.features import FeatureExtractor, load_extractor
 from helpers.features.weights import dinov2_on_this_machine
 from helpers.memora import MemoraError
 

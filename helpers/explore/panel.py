@@ -16,7 +16,7 @@ from helpers.explore.browser import STYLE, Call, Cropper, Gallery, Slider
 from helpers.explore.explain import overlay
 from helpers.explore.pictures import VIEW, figure, jpeg, side_by_side, thumbnail, words
 from helpers.explore.session import CHOICES, MAX_BYTES, SearchSession
-from helpers.features.extractors import FeatureExtractor
+from helpers.features import FeatureExtractor
 from helpers.images import DATA, ImageError, ImageFolder, load_folder
 from helpers.memora import Memora
 from helpers.plots import RIGHT, WRONG, mark

@@ -11,7 +11,7 @@ from PIL import Image
 
 from helpers.connect import COLLECTION
 from helpers.explore.explain import Agreement, agreement
-from helpers.features.extractors import FeatureExtractor
+from helpers.features import FeatureExtractor
 from helpers.images import DATA, ImageError, Source, open_image
 from helpers.memora import InvalidRequestError, Memora, MemoraError
 from helpers.search import Hit, hits_from

@@ -1,19 +1,34 @@
-"""Networks that say the same in less time."""
+"""Run a network in less time, without changing its vectors."""
 
+import os
 import sys
 import time
 import warnings
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
-WORTH_IT = 1.1  # times as fast: what fewer bits must bring, so that noise does not decide
-LEAST_AGREEMENT = 0.999  # cosine between a vector and what it is in float32
+WORTH_IT = 1.1  # fewer bits must make it this many times as fast, so that noise does not decide
+LEAST_AGREEMENT = 0.999  # cosine between a vector and the same picture's vector in float32
 
-Network = Callable[[Any], Any]  # a tensor of pictures (n, 3, height, width) to a tensor of features (n, dim)
+Network = Callable[[Any], Any]  # a tensor of pictures (n, 3, height, width) -> a tensor of features (n, dim)
+
+
+def import_torch() -> ModuleType:
+    """Import PyTorch so that its threads sleep while they wait; the kit imports it here and nowhere else.
+
+    They wait for each other after every layer, by default in a busy loop, which starves whatever else runs (measured
+    with one other busy process on two cores: 3 to 7 pictures a second, 25 to 43 when they sleep). The setting is read
+    once, when PyTorch is loaded; one that you have made yourself is kept.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import torch
+
+    return torch
 
 
 def fold(model: Any) -> Any:
-    """Bring a trained EfficientNet-Lite into the form that computes the same with less work, in place.
+    """Rewrite a trained EfficientNet-Lite, in place, so that it computes the same with less work.
 
     Batch normalisation with known statistics is a factor and a term for each channel: both go into the convolution
     before it. The network pads as TensorFlow does, by copying each input into a larger one. Convolutions can pad by
@@ -31,16 +46,14 @@ def fold(model: Any) -> Any:
     efficientnet_lite_pytorch.EfficientNet
         The same object.
     """
-    import torch
-    from torch.nn.utils.fusion import fuse_conv_bn_eval
-
+    torch = import_torch()
     inner = [("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")]
     outer = [("_conv_stem", "_bn0"), ("_conv_head", "_bn1")]
     for block in [model, *model._blocks]:
         for conv_name, norm_name in outer if block is model else inner:
             if not hasattr(block, conv_name):  # the first block expands nothing
                 continue
-            conv = fuse_conv_bn_eval(getattr(block, conv_name), getattr(block, norm_name))
+            conv = torch.nn.utils.fuse_conv_bn_eval(getattr(block, conv_name), getattr(block, norm_name))
             size, step = conv.kernel_size[0], conv.stride[0]
             same = torch.nn.Conv2d(
                 *(conv.in_channels, conv.out_channels, size + step - 1, step), padding=size // 2, groups=conv.groups
@@ -54,7 +67,7 @@ def fold(model: Any) -> Any:
 
 
 def faster(exact: Network, rough: Network, pixels: Any) -> Network:
-    """Return the network of fewer bits where that is faster here and says the same; else the exact one; say which.
+    """Return the network of fewer bits if it is faster here and its vectors agree, else the exact one; print which.
 
     Processors differ: some calculate with bfloat16 several times as fast as with float32, others only imitate it.
 
@@ -65,10 +78,8 @@ def faster(exact: Network, rough: Network, pixels: Any) -> Network:
     pixels : torch.Tensor, shape (n, 3, height, width)
         Real pictures to try both on.
     """
-    import torch
-
     (vectors, slow), (others, fast) = _timed(exact, pixels), _timed(rough, pixels)
-    agreement = torch.nn.functional.cosine_similarity(vectors, others).min().item()
+    agreement = import_torch().nn.functional.cosine_similarity(vectors, others).min().item()
     pays = fast * WORTH_IT < slow and agreement >= LEAST_AGREEMENT
     print(
         f"Precision: {'bfloat16' if pays else 'float32'}; in bfloat16 the network is {slow / fast:.1f} times as fast "
@@ -79,10 +90,8 @@ def faster(exact: Network, rough: Network, pixels: Any) -> Network:
 
 def _timed(network: Network, pixels: Any) -> tuple[Any, float]:
     """Run a network on a batch; return its features as float32, and the seconds of the fastest of three runs."""
-    import torch
-
     seconds = []
-    with torch.inference_mode():
+    with import_torch().inference_mode():
         for _ in range(4):  # the first run prepares things
             start = time.perf_counter()
             features = network(pixels).float().cpu()
@@ -100,22 +109,27 @@ def openvino_network(network: Network, pixels: Any, precision: str) -> Network:
     pixels : torch.Tensor, shape (n, 3, height, width)
         An example of its input.
     precision : {"float32", "bfloat16"}
-        What to calculate with; where a processor has no bfloat16, OpenVINO takes float32.
+        What to calculate with; a processor without bfloat16 uses float32.
+
+    Returns
+    -------
+    callable
+        The same network on OpenVINO: tensors in, tensors out.
 
     Raises
     ------
     ImportError
         OpenVINO is not installed.
     """
-    import torch
-
-    sys.modules.setdefault("openvino_telemetry", None)  # it would report each use to its makers; without it none is
+    torch = import_torch()
+    # OpenVINO would report each use to its makers: without this module it can't.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino
     except ImportError as error:
         raise ImportError('backend="openvino" needs the package openvino: pip install ".[openvino]"') from error
 
-    class Wrapped(torch.nn.Module):  # openvino converts modules only
+    class Wrapped(torch.nn.Module):  # type: ignore[name-defined]  # OpenVINO converts modules only
         def forward(self, pixels: Any) -> Any:
             return network(pixels)
 

@@ -1,17 +1,19 @@
-"""DINOv2's weights: are they on this machine, fetch them when asked, and what to look at without them.
+"""DINOv2's weights: whether they are on this machine, how to fetch them, and what to look at without them.
 
-`python -m helpers.features.weights` fetches them: `make models`.
+`python -m helpers.features.weights`, or `make models`, fetches them.
 """
 
 import contextlib
 import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
 
 from helpers.connect import memora_home
+from helpers.features.faster import import_torch
 from helpers.settings import setting
 
 DINOV2 = "facebook/dinov2-small"
@@ -23,15 +25,23 @@ class ModelUnavailableError(RuntimeError):
     """A model's weights are not on this machine and can't be fetched now."""
 
 
-def quiet_transformers() -> None:
-    """Turn off the progress bars of reading and writing weights; fetching them keeps its bar."""
+def import_transformers() -> ModuleType:
+    """Import transformers without progress bars for reading and writing weights; fetching them keeps its bar."""
+    import_torch()  # with its settings, before transformers imports it
     import transformers
 
     transformers.logging.disable_progress_bar()
+    return transformers
 
 
 def model_folder(name: str) -> str:
-    """Return the absolute path of a model's folder, or refuse what is none."""
+    """Return the absolute path of a model's folder.
+
+    Raises
+    ------
+    ValueError
+        There is no such folder, or it has no model in it.
+    """
     folder = Path(name).expanduser().absolute()
     if not folder.is_dir():
         raise ValueError(f"There is no extractor {name!r}: 'dinov2-small', 'efficientnet-lite0', or a model's folder.")
@@ -48,17 +58,18 @@ def dinov2_on_this_machine() -> bool:
 def _cached_dinov2() -> str:
     from huggingface_hub import try_to_load_from_cache  # the one look-up that never calls the hub
 
-    files = [try_to_load_from_cache(DINOV2, file) for file in DINOV2_FILES]
-    return str(Path(files[0]).parent) if all(isinstance(file, str) for file in files) else ""
+    files = [try_to_load_from_cache(DINOV2, file) for file in DINOV2_FILES]  # not a text: not there
+    folders = [Path(file).parent for file in files if isinstance(file, str)]
+    return str(folders[0]) if len(folders) == len(files) else ""
 
 
 def fetch_dinov2() -> str:
-    """Return the folder of DINOv2's files, fetching them (88 MB, with a progress bar) where they are missing.
+    """Return the folder of DINOv2's files; fetch them (88 MB, with a progress bar) if they are missing.
 
     Raises
     ------
     ModelUnavailableError
-        The hub did not answer within 5 seconds, or failed midway; says what to do instead.
+        The hub did not answer within 5 seconds, or failed midway; the message says what to do instead.
     """
     from huggingface_hub import constants, hf_hub_download
 
@@ -71,7 +82,7 @@ def fetch_dinov2() -> str:
     if constants.HF_HUB_OFFLINE:
         raise ModelUnavailableError(f"{DINOV2} is not on this machine, and HF_HUB_OFFLINE forbids fetching. {instead}")
     try:
-        # The hub's own client tries for half a minute: ask once, shortly, before starting it.
+        # The hub's own client tries for half a minute: first ask once, with a short limit.
         url = f"{constants.ENDPOINT}/{DINOV2}/resolve/main/config.json"
         httpx.head(url, timeout=HUB_SECONDS, follow_redirects=True).raise_for_status()
     except httpx.HTTPError as error:
@@ -89,10 +100,10 @@ def fetch_dinov2() -> str:
 def dinov2_to_look_at() -> tuple[str, bool]:
     """Return a folder from which `AutoModel.from_pretrained` works offline, and whether its weights are trained.
 
-    A model's folder that MEMORA_EXTRACTOR names comes first. Without DINOv2's weights on this machine, the same
-    architecture is saved untrained: its shapes and its speed are the real ones, its numbers mean nothing.
+    A model's folder that MEMORA_EXTRACTOR names comes first. If DINOv2's weights are not on this machine, the same
+    architecture is saved untrained: its shapes and its speed are real, its numbers mean nothing.
     """
-    quiet_transformers()
+    import_transformers()
     if (named := setting("MEMORA_EXTRACTOR")) and named not in ("dinov2-small", "efficientnet-lite0"):
         return model_folder(named), True
     if dinov2_on_this_machine():
@@ -118,17 +129,14 @@ def save_untrained_dinov2(folder: Path, **changes: Any) -> None:
     **changes
         Settings of `transformers.Dinov2Config` to change, to get a smaller one.
     """
-    import torch
-    from transformers import BitImageProcessorPil, Dinov2Config, Dinov2Model
-
-    quiet_transformers()
+    torch, transformers = import_torch(), import_transformers()
     # Settings as in the model's own config.json and preprocessor_config.json on the hub.
     settings = {"hidden_size": 384, "num_attention_heads": 6, "image_size": 518, "patch_size": 14} | changes
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = Dinov2Model(Dinov2Config(**settings))
+        model = transformers.Dinov2Model(transformers.Dinov2Config(**settings))
     model.save_pretrained(folder)
-    BitImageProcessorPil(
+    transformers.BitImageProcessorPil(
         size={"shortest_edge": 256},
         crop_size={"height": 224, "width": 224},
         image_mean=[0.485, 0.456, 0.406],

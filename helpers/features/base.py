@@ -1,0 +1,172 @@
+"""What a feature extractor is, and the half that all of them share: decode ahead of the network, work in batches."""
+
+import copy
+import functools
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from helpers.features.faster import Network, faster, import_torch, openvino_network
+from helpers.images import Source, load_folder, open_image
+
+
+class FeatureExtractor(Protocol):
+    """Turns pictures into vectors.
+
+    Attributes
+    ----------
+    name : str
+        Which network, and how it was asked: only vectors of the same name can be compared.
+    dim : int
+        How many numbers a vector has.
+    """
+
+    name: str
+    dim: int
+
+    def embed(self, images: Iterable[Source]) -> np.ndarray:
+        """Return float32 vectors of unit length, shape (n, dim), in the order of the images."""
+
+    def feature_map(self, image: Source) -> "FeatureMap":
+        """Return what the network sees at each place of one picture."""
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """What a network sees at each place of a picture, before pooling.
+
+    Parameters
+    ----------
+    features : numpy.ndarray, shape (height, width, dim), float32
+        One row of numbers for each place; not of unit length.
+    box : tuple of float
+        Left, top, right and bottom of the part of the picture that the places cover, as fractions of its sides.
+    mean_is_pooled : bool
+        Whether the picture's vector is the mean over the places, brought to unit length.
+    """
+
+    features: np.ndarray
+    box: tuple[float, float, float, float]
+    mean_is_pooled: bool
+
+
+class NetworkExtractor:
+    """Decodes pictures in threads, and runs a network on them in batches, in the precision asked for.
+
+    A subclass loads its model, calls `_set_up`, and says how a picture becomes the network's input and its output a
+    vector: `_prepare`, `_pixels`, `_features`, `_to_bfloat16`, `_map`.
+    """
+
+    name: str
+    dim: int
+    model: Any
+    batch_size = 8  # on two cores as fast as 16, with half the memory
+
+    def _set_up(self, model: Any, precision: str, backend: str) -> None:
+        """Take the model to a GPU where there is one, and make the network as fast as asked for."""
+        torch = import_torch()
+        gpu = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        self.device = torch.device("cpu" if backend == "openvino" else gpu)
+        self.model = model.eval().to(self.device).requires_grad_(False)
+        self._network: Network = functools.partial(self._features, self.model)
+        if (precision, backend) == ("float32", "torch"):
+            return
+        folder = load_folder()
+        some = folder.paths[:: len(folder.paths) // self.batch_size][: self.batch_size]
+        pixels = self._pixels([self._prepare(folder.root / path) for path in some])
+        if backend == "openvino":
+            on_torch, self._network = self._network, openvino_network(self._network, pixels, "float32")
+        if precision == "auto":
+            if backend == "openvino":
+                rough = openvino_network(on_torch, pixels, "bfloat16")
+            else:
+                rough = functools.partial(self._features, self._to_bfloat16(copy.deepcopy(self.model)))
+            self._network = faster(self._network, rough, pixels)
+
+    def embed(self, images: Iterable[Source]) -> np.ndarray:
+        """Turn pictures into vectors.
+
+        Parameters
+        ----------
+        images : iterable of path, URL, bytes, PIL image or array
+            What `helpers.images.open_image` takes.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n, dim), float32
+            One row for each picture, of unit length.
+
+        Raises
+        ------
+        TypeError
+            `images` is one picture, not several.
+        helpers.images.ImageError
+            A picture can't be opened.
+        """
+        if isinstance(images, str | bytes | os.PathLike):  # a text would be taken for a list of one-letter paths
+            raise TypeError("embed takes several pictures: put a single one into a list, embed([picture])")
+        torch = import_torch()
+        vectors = [np.empty((0, self.dim), np.float32)]
+        with torch.inference_mode():
+            for batch in self._batches(images):
+                features = self._network(self._pixels(batch))
+                vectors.append(torch.nn.functional.normalize(features.float(), dim=1).cpu().numpy())
+        return np.concatenate(vectors)
+
+    def _batches(self, images: Iterable[Source]) -> Iterator[list[Any]]:
+        """Prepare pictures in threads, two batches ahead of the network (Pillow decodes without holding the GIL)."""
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            ahead: deque = deque()
+            batch = []
+            for image in images:
+                if isinstance(image, Image.Image):  # if it is given twice, two threads must not load it at once
+                    image = open_image(image)
+                ahead.append(pool.submit(self._prepare, image))
+                if len(ahead) > 2 * self.batch_size:
+                    batch.append(ahead.popleft().result())
+                if len(batch) == self.batch_size:
+                    yield batch
+                    batch = []
+            while ahead:
+                batch.append(ahead.popleft().result())
+                if len(batch) == self.batch_size or not ahead:
+                    yield batch
+                    batch = []
+
+    def feature_map(self, image: Source) -> FeatureMap:
+        """Return what the network sees at each place of one picture.
+
+        Parameters
+        ----------
+        image : path, URL, bytes, PIL image or array
+            What `helpers.images.open_image` takes.
+        """
+        picture = open_image(image)
+        with import_torch().inference_mode():
+            return self._map(picture, self._pixels([self._prepare(picture)]))
+
+    def _prepare(self, image: Source) -> Any:
+        """Turn one picture into the numbers that make up the network's input."""
+        raise NotImplementedError
+
+    def _pixels(self, prepared: list[Any]) -> Any:
+        """Turn prepared pictures into the network's input, a tensor (n, 3, height, width)."""
+        raise NotImplementedError
+
+    def _features(self, model: Any, pixels: Any) -> Any:
+        """Run a model, and return a tensor (n, dim)."""
+        raise NotImplementedError
+
+    def _to_bfloat16(self, model: Any) -> Any:
+        """Make a copy of the model compute with 16 bits, and return it."""
+        raise NotImplementedError
+
+    def _map(self, picture: Image.Image, pixels: Any) -> FeatureMap:
+        """Run the network on one picture, up to its last map."""
+        raise NotImplementedError
