@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab app serve test lint notebooks bench models lock clean
+.PHONY: help setup demo lab app serve test test-all lint notebooks bench models lock clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | awk -F'|' '{printf "  %-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1|\2/' | awk -F'|' '{printf "  %-16s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make .venv and install the pinned packages
 
@@ -36,14 +36,21 @@ serve: $(STAMP) ## serve the local Memora to other programs on this machine
 app: $(STAMP) ## search by image as a page, without code
 	$(BIN)/python -m helpers.explore $(APP)
 
-test: $(STAMP) ## run all tests: helpers, and every notebook
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+# JOBS is how many tests run at once; each takes up to 2 GB of memory. TEST is what else pytest is told.
+JOBS ?= 2
 
-lint: $(STAMP) ## check style only
+test: $(STAMP) ## run the tests: the helpers, every notebook, the local Memora (minutes)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n $(JOBS) $(TEST)
+
+test-all: lint ## run every test: a Milvus server, all of the browser, killed processes too (half an hour)
+	$(BIN)/python -m pytest -n $(JOBS) -m "" $(TEST)
+
+lint: $(STAMP) ## check style and types only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 notebooks: $(STAMP) ## execute the notebooks from a clean state and store their outputs
 	$(BIN)/python -m tests.execute_notebooks

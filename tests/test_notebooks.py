@@ -6,31 +6,31 @@ nbval itself (see pyproject.toml) executes every notebook and compares the outpu
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from helpers.connect import COLLECTION, local_client
 from helpers.images import DATA
+from helpers.settings import ROOT
 from tests.clean_state import environment
-from tests.execute_notebooks import NOTEBOOKS, execute
+from tests.execute_notebooks import MEASURED, NOTEBOOKS, SMALLER, edited
 from tests.local_memora.served import served
 
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 NAMES = [path.stem for path in PATHS]
 LAST = Path("04_search_by_image.ipynb")
-# What nbval runs in full once is enough for the other runs with fewer vectors and queries, as a learner may choose.
-SMALLER = {
-    "07_choose_an_index": {
-        "LARGEST = 100_000": "LARGEST = 4_000",
-        "reduced(as_matrix(stored), pictures)": "reduced(as_matrix(stored), pictures[::4])",
-        "for about in held_out.metadata.values()]": "for about in [*held_out.metadata.values()][::4]]",
-    }
-}
-MEASURED = "measured"  # the tag of cells whose output depends on the size, or on the engine
+# What the earlier lessons do to the real collection.
+SETUP = """
+from helpers.connect import connect
+from helpers.features import load_extractor
+from helpers.images import load_folder
+from helpers.ingest import ingest
+print(ingest(connect(), load_folder(), extractor=load_extractor()))
+"""
 
 
 def read(path: Path) -> nbformat.NotebookNode:
@@ -49,11 +49,38 @@ def text_of(cell: nbformat.NotebookNode) -> str:
     return "\n".join(parts)
 
 
+class Runner:
+    """Executes notebooks one after the other in one clean state, each in processes of its own.
+
+    Kernels are not started from here: what drives them has threads and sockets, and so have the engines that other
+    tests have loaded into this process.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.variables = environment(home)
+
+    def run(self, notebook: Path | nbformat.NotebookNode, *, smaller: bool = False) -> nbformat.NotebookNode:
+        """Return the notebook with fresh outputs; a cell that fails fails the test."""
+        name = notebook.stem if isinstance(notebook, Path) else "alone"
+        made = read(notebook) if isinstance(notebook, Path) else notebook
+        for cell in made.cells:
+            cell.source = edited(name, cell.source) if smaller else cell.source
+        file = self.home / f"{name}.ipynb"
+        nbformat.write(made, file)
+        words = [sys.executable, "-X", "faulthandler", "-m", "tests.execute_notebooks", str(file)]
+        done = subprocess.run(words, cwd=ROOT, env=os.environ | self.variables, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return read(file)
+
+    def run_cells(self, *sources: str) -> nbformat.NotebookNode:
+        """Return a notebook made of these cells, executed."""
+        return self.run(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources]))
+
+
 @pytest.fixture
-def clean_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name, value in environment(tmp_path).items():
-        monkeypatch.setenv(name, value)
-    yield
+def runner(tmp_path: Path) -> Runner:
+    return Runner(tmp_path)
 
 
 def test_there_are_notebooks_to_test() -> None:
@@ -113,8 +140,8 @@ def test_no_notebook_ever_drops_a_collection_outside_the_playground(path: Path) 
             assert ".delete(" not in line or line.strip().startswith("sandbox."), (cell.id, line)
 
 
-def test_the_last_lesson_alone_does_what_the_earlier_ones_would_have_done(clean_state: None) -> None:
-    notebook = execute(NOTEBOOKS / LAST)
+def test_the_last_lesson_alone_does_what_the_earlier_ones_would_have_done(runner: Runner) -> None:
+    notebook = runner.run(NOTEBOOKS / LAST)
     assert "392 added, 0 already there" in text_of(code_cells(notebook)[0])
     # from the second cell on everything reads as it does after notebooks 1 to 3
     stored = code_cells(read(NOTEBOOKS / LAST))
@@ -122,14 +149,11 @@ def test_the_last_lesson_alone_does_what_the_earlier_ones_would_have_done(clean_
         assert without_numbers(text_of(fresh)) == without_numbers(text_of(kept)), fresh.id
 
 
-def test_every_lesson_runs_in_any_order_and_again_on_a_served_memora_that_three_settings_name(
-    clean_state: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_lesson_runs_in_reverse_order_on_a_served_memora(runner: Runner, tmp_path: Path) -> None:
     with served(tmp_path / "served", project="class-7") as process:
-        for name, value in process.settings.items():
-            monkeypatch.setenv(name, value)
+        runner.variables |= process.settings
         # The last one first, and the first one again at the end, on what the others left; raises where a cell fails.
-        notebooks = [execute(path, SMALLER.get(path.stem)) for path in [*reversed(PATHS), PATHS[0]]]
+        notebooks = [runner.run(path, smaller=True) for path in [*reversed(PATHS), PATHS[0]]]
         assert "It is there already" in "".join(text_of(cell) for cell in code_cells(notebooks[-1]))
         for notebook in notebooks:
             first, *others = code_cells(notebook)
@@ -143,24 +167,42 @@ def test_every_lesson_runs_in_any_order_and_again_on_a_served_memora_that_three_
     assert not (tmp_path / "memora" / "catalogue.sqlite").exists()  # nothing was stored locally
 
 
-def test_every_lesson_says_the_same_on_a_milvus_server_with_one_setting_changed(
-    clean_state: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, milvus_url: str
-) -> None:
+def test_every_lesson_says_the_same_on_milvus(runner: Runner, tmp_path: Path, milvus_url: str) -> None:
+    """One setting changed is all it takes."""
     import pymilvus
 
-    monkeypatch.setenv("MEMORA_ENGINE", milvus_url)
+    runner.variables["MEMORA_ENGINE"] = milvus_url
     for path in PATHS:
-        executed = execute(path, SMALLER.get(path.stem))
+        executed = runner.run(path, smaller=True)
         for fresh, kept in zip(code_cells(executed), code_cells(read(path)), strict=True):
             said = text_of(fresh).replace(f"data on the Milvus server at {milvus_url}", "data in .../memora")
             said = said.replace(f"a playground, on the Milvus server at {milvus_url}", "a playground")
-            assert MEASURED in kept.metadata.get("tags", []) or without_numbers(said) == without_numbers(
-                text_of(kept)
-            ), fresh.id
+            assert_same(said, fresh, kept)
     assert not (tmp_path / "memora" / "catalogue.sqlite").exists()  # nothing was stored in the folder
     local_client(tmp_path, milvus_url).collections.drop(collection_name=COLLECTION)
     left = pymilvus.MilvusClient(milvus_url).list_databases()
     assert not any(name.startswith("memora_playground") for name in left)
+
+
+@pytest.mark.parametrize("lesson", SMALLER)
+def test_a_lesson_of_large_sizes_runs_at_its_full_size(runner: Runner, lesson: str) -> None:
+    """The other runs make it smaller; its own assertions about what was measured are those of the full size."""
+    path = NOTEBOOKS / f"{lesson}.ipynb"
+    runner.run_cells(SETUP)
+    for fresh, kept in zip(code_cells(runner.run(path)), code_cells(read(path)), strict=True):
+        assert_same(text_of(fresh), fresh, kept)
+
+
+@pytest.mark.parametrize("lesson", SMALLER)
+def test_what_makes_a_lesson_smaller_is_in_it(lesson: str) -> None:
+    source = "\n".join(cell.source for cell in code_cells(read(NOTEBOOKS / f"{lesson}.ipynb")))
+    assert all(source.count(old) == 1 for old in SMALLER[lesson])
+
+
+def assert_same(said: str, fresh: nbformat.NotebookNode, kept: nbformat.NotebookNode) -> None:
+    """Compare what a cell said with what is stored, unless it prints what was measured."""
+    measured = MEASURED in kept.metadata.get("tags", [])
+    assert measured or without_numbers(said) == without_numbers(text_of(kept)), fresh.id
 
 
 def without_numbers(text: str) -> str:
@@ -168,7 +210,7 @@ def without_numbers(text: str) -> str:
 
 
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)
-def test_every_exercise_hints_first_and_its_hidden_solution_is_right(path: Path, clean_state: None) -> None:
+def test_every_exercise_hints_first_and_its_hidden_solution_is_right(path: Path, runner: Runner) -> None:
     notebook = read(path)
     (solution,) = [c.source for c in notebook.cells if c.source.startswith("<details>")]
     (code,) = re.findall(r"```python\n(.*?)```", solution, flags=re.DOTALL)
@@ -184,13 +226,7 @@ def test_every_exercise_hints_first_and_its_hidden_solution_is_right(path: Path,
     if path.stem.startswith("03"):
         first = code_cells(notebook)[0].source
         imports = f"{first}\nfrom helpers.ingest import ingest\ningest(client, folder, extractor=extractor)\n"
-    alone = nbformat.v4.new_notebook(
-        cells=[
-            nbformat.v4.new_code_cell(f"{imports}from helpers import check"),
-            nbformat.v4.new_code_cell(code),
-        ]
-    )
-    NotebookClient(alone, timeout=120, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+    alone = runner.run_cells(f"{imports}from helpers import check", code)
     assert text_of(alone.cells[1]).startswith("Right"), text_of(alone.cells[1])
 
 
@@ -201,7 +237,7 @@ def test_the_tests_environment_hides_the_user_s_data_keys_and_models() -> None:
 
 
 def test_your_own_pictures_are_measured_in_sub_folders_or_without_any_and_a_broken_file_is_only_told(
-    clean_state: None, tmp_path: Path
+    runner: Runner, tmp_path: Path
 ) -> None:
     """Notebook 06, its last part: only the first cell comes before it."""
     notebook = read(NOTEBOOKS / "06_measure_quality.ipynb")
@@ -221,9 +257,7 @@ def test_your_own_pictures_are_measured_in_sub_folders_or_without_any_and_a_brok
         (folder / "broken.jpg").write_text("no picture")
         first, count = re.subn(r"MY_FOLDER = .*", f"MY_FOLDER = Path({str(folder)!r})", part[0])
         assert count == 1
-        sources = [imports, first, *part[1:]]
-        alone = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
-        NotebookClient(alone, timeout=120, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+        alone = runner.run_cells(imports, first, *part[1:])
         said[kind] = "\n".join(text_of(cell) for cell in alone.cells)
         assert "1 refused" in said[kind]
         assert "crop a tenth       recall@1 1.00" in said[kind]

@@ -12,10 +12,13 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from helpers.images import DATA, list_images
+from tests import plan
 
 ROOT = Path(__file__).resolve().parent.parent
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+# Lines of Python, docstrings included; a larger number is a decision.
+SIZES = {"helpers/*.py": 2_200, "helpers/**/*.py": 8_500, "local_memora/**/*.py": 4_700}
 WANTED = [Requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]]
 
 
@@ -60,8 +63,8 @@ def test_no_file_names_a_package_host_or_one_machine_s_path() -> None:
 
 
 def test_readme_names_only_make_targets_that_there_are() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    named = set(re.findall(r"`make ([a-z]+)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z-]+)", (ROOT / "README.md").read_text(encoding="utf-8")))
     assert {"demo", "test", "lab"} <= named <= targets
 
 
@@ -81,3 +84,16 @@ def test_importing_helpers_imports_neither_torch_nor_the_engine() -> None:
     code = f"import sys; from helpers import {rooms}; print({heavy} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert out.strip() == "set()"
+
+
+@pytest.mark.parametrize("files", SIZES)
+def test_the_kit_stays_small_enough_to_be_read(files: str) -> None:
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in ROOT.glob(files)}
+    assert 0 < sum(lines.values()) <= SIZES[files], f"{sum(lines.values()):,} lines in {files}"
+
+
+@pytest.mark.parametrize("name", sorted(plan.THOROUGH.keys() | plan.QUICK))
+def test_the_plan_names_tests_that_exist(name: str) -> None:
+    """A test that was renamed would move from `make test-all` to `make test`, or back."""
+    file, _, test = name.partition("::")
+    assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8") or not test

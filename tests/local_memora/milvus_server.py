@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
+from unittest.mock import patch
 
 STARTS = 3  # Milvus 2.3.5 crashes now and then while it reads its settings
 START_SECONDS = 120  # some 8 on an idle machine; nothing waits for this when all is well
@@ -77,12 +78,9 @@ def _begin(folder: Path, guarded: bool) -> Any:
     settings = {**FASTER, "common.security.authorizationEnabled": guarded}
     ours = {name.upper().replace(".", "_"): str(value).lower() for name, value in settings.items()}
     ours["ETCD_CONFIG_PATH"] = str(etcd)
-    os.environ.update(ours)  # the server's environment is ours
-    try:
+    # The server's environment is ours. Ours stays as it is: to add to it while an engine's threads read it may crash.
+    with patch.object(os, "environ", {**os.environ, **ours}):
         server.start()
-    finally:
-        for name in ours:
-            del os.environ[name]
     return server
 
 
