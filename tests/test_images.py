@@ -7,7 +7,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 
 from helpers import images
 from helpers.images import DATA, ImageError, ImageFolder, MetadataError, list_images, load_folder, open_image
@@ -382,16 +381,29 @@ BAD_FILES = {
 }
 
 
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Return the sizes at which files are decoded from now on."""
+    sizes, load = [], ImageFile.ImageFile.load
+
+    def noted(self: ImageFile.ImageFile) -> object:
+        sizes.append(self.size)
+        return load(self)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", noted)
+    return sizes
+
+
 @pytest.mark.parametrize("name", BAD_FILES)
-def test_a_bad_file_is_refused_quickly_with_its_name_and_the_reason(tmp_path, name):
+def test_a_bad_file_is_refused_with_its_name_and_the_reason(tmp_path, decoded, name):
+    """One that is too large is refused by its header: to decode it would take the memory."""
     content, reason = BAD_FILES[name]
     path = tmp_path / name
     path.write_bytes(content)
-    start = time.perf_counter()
     with pytest.raises(ImageError) as caught, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         open_image(path, min_side=256)
-    assert time.perf_counter() - start < 1
+    assert "pixels" not in reason or decoded == []
     assert caught.value.name == name
     assert reason in caught.value.reason
     assert str(caught.value) == f"{name}: {caught.value.reason}"
@@ -485,22 +497,17 @@ def test_vectors_of_large_jpegs_are_the_same_with_and_without_reduced_decoding(e
         paths.append(tmp_path / f"{Path(name).name}.jpg")
         with Image.open(DATA / "images" / f"{name}.jpg") as small:
             small.resize((2400, 2400), Image.Resampling.BICUBIC).save(paths[-1], quality=92)
-    reduced = [open_image(path, extractor.min_side) for path in paths]
+    reduced = [open_image(path, min_side=256) for path in paths]
     assert all(image.size == (600, 600) for image in reduced)
     whole = [np.asarray(open_image(path)) for path in paths]  # arrays are never reduced
     agreement = (extractor.embed(paths) * extractor.embed(whole)).sum(axis=1)
     assert (agreement > 0.98).all(), agreement
 
 
-def test_reduced_decoding_really_saves_time(tmp_path):
-    content = encoded(Image.effect_noise((4000, 3000), 40).convert("RGB"), "JPEG")
-
-    def seconds(min_side: int | None) -> float:
-        start = time.perf_counter()
-        open_image(content, min_side)
-        return time.perf_counter() - start
-
-    assert min(seconds(256) for _ in range(3)) < 0.7 * min(seconds(None) for _ in range(3))
+def test_a_large_jpeg_is_never_decoded_at_its_full_size(decoded):
+    """That is what saves the time: 1/16 of the pixels here."""
+    open_image(encoded(Image.effect_noise((4000, 3000), 40).convert("RGB"), "JPEG"), min_side=256)
+    assert set(decoded) == {(1000, 750)}
 
 
 # URLs
@@ -522,7 +529,7 @@ class Pictures(BaseHTTPRequestHandler):
             "/to-ftp": lambda: self.answer(302, b"", Location="ftp://127.0.0.1/mug.jpg"),
             "/error": lambda: self.answer(500, b""),
             "/endless": self.endless,
-            "/silent": lambda: self.server.stop.wait(20),
+            "/silent": lambda: self.server.stop.wait(60) or self.answer(200, MUG.read_bytes()),
             "/drip": self.drip,
             "/cut": self.cut,
         }.get(self.path, lambda: self.answer(404, b""))()
@@ -609,23 +616,20 @@ def test_a_picture_without_end_is_given_up_at_the_size_limit(web, monkeypatch):
     monkeypatch.setattr(images, "MAX_URL_BYTES", 3 * 1024 * 1024)
     with pytest.raises(ImageError, match="larger than 3 MB"):
         open_image(f"{web.url}/endless")
-    assert web.given_up.wait(5), "the rest was still being fetched"
+    assert web.given_up.wait(60), "the rest was still being fetched"
 
 
 def test_a_server_that_never_answers_is_given_up_at_the_time_limit(web, monkeypatch):
+    """It would send a picture in the end."""
     monkeypatch.setattr(images, "URL_TIMEOUT", 0.5)
-    start = time.perf_counter()
     with pytest.raises(ImageError, match=r"can't be fetched .*are you online\?"):
         open_image(f"{web.url}/silent")
-    assert time.perf_counter() - start < 5
 
 
 def test_a_server_that_sends_a_byte_now_and_then_is_given_up_too(web, monkeypatch):
     monkeypatch.setattr(images, "MAX_URL_SECONDS", 1.0)
-    start = time.perf_counter()
     with pytest.raises(ImageError, match="not all there after 1 s"):
         open_image(f"{web.url}/drip")
-    assert time.perf_counter() - start < 5
 
 
 def test_the_limits_that_guard_a_learner_are_set_at_all():
@@ -639,11 +643,9 @@ def test_the_limits_that_guard_a_learner_are_set_at_all():
     "url",
     ["http://127.0.0.1:9/mug.jpg", "http://no-such-host.invalid/a.jpg", "http://[::1", "http://a..b/", "https://a\nb/"],
 )
-def test_an_address_where_nobody_answers_is_told_within_seconds(url):
-    start = time.perf_counter()
+def test_an_address_where_nobody_answers_is_told(url):
     with pytest.raises(ImageError) as caught:
         open_image(url)
-    assert time.perf_counter() - start < 12
     assert caught.value.name == url
     assert "can't be fetched" in caught.value.reason
 
