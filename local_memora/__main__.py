@@ -17,6 +17,7 @@ from local_memora.app import is_url
 from local_memora.contract.bodies import ProjectId
 from local_memora.contract.errors import ApiError, without_password
 from local_memora.serve import DRAIN_SECONDS, HOST, Server, bind
+from local_memora.verbs.service import WAITING
 
 DEFAULT_PORT = 8530
 
@@ -69,9 +70,9 @@ def serve(port: int, key: str, projects: list[str], engine: str | Path, threads:
         listener = bind(port)  # before the engine: the same command, given twice, is told so at once
     except OSError as error:
         raise _port_error(port, error) from None
-    application = build(engine, key, projects)
+    application = build(engine, key, projects, threads)
     try:
-        server = Server(application, listener, threads)
+        server = Server(application, listener, threads + WAITING)
     except OSError as error:
         raise _port_error(port, error) from None
 
@@ -97,13 +98,13 @@ def serve(port: int, key: str, projects: list[str], engine: str | Path, threads:
     return server.run()
 
 
-def build(engine: str | Path, key: str, projects: list[str]) -> Any:
+def build(engine: str | Path, key: str, projects: list[str], at_once: int) -> Any:
     """Return the application on a folder or, as a string, on the URL of a Milvus server."""
     more: dict[str, Any] = {}
     if isinstance(engine, str):  # writers still take turns, in the folder where a notebook's own Memora has its locks
         more = {"token": settings.setting("MEMORA_ENGINE_TOKEN"), "home": _from_root(settings.setting("MEMORA_HOME"))}
     try:
-        return create_app(engine, api_key=key, projects=projects, **more)
+        return create_app(engine, api_key=key, projects=projects, at_once=at_once, **more)
     except ApiError as error:
         raise CannotServeError(without_password(error.message), 1) from None
     except Exception as error:  # engines raise whatever their libraries raise

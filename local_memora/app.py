@@ -61,6 +61,7 @@ def create_app(
     *,
     token: str | None = None,
     home: Path | None = None,
+    at_once: int = 8,
 ) -> Flask:
     """Build the application.
 
@@ -76,6 +77,8 @@ def create_app(
         What a Milvus server wants: `user:password`, or an API key.
     home : Path, optional
         Where the locks lie by which writers take turns; the engine's folder by default. A URL needs one.
+    at_once : int
+        How many requests are worked on at the same time; those that wait for their turns to write do not count.
 
     Returns
     -------
@@ -87,7 +90,7 @@ def create_app(
     ApiError
         503 where a Milvus server does not answer; 501 where the package `pymilvus` is missing.
     """
-    service = Service(home or Path(engine), _engine(engine, token))
+    service = Service(home or Path(engine), _engine(engine, token), at_once)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # Flask would answer OPTIONS, and a doubled slash, in HTML
@@ -101,10 +104,11 @@ def create_app(
         if f"{resource}/{verb}" not in VERBS:
             raise ApiError(404, f"there is no call {resource}/{verb}")
         model, answer, status = VERBS[f"{resource}/{verb}"]
-        body = schema.parse(model, _json_object())
-        if projects is not None and body.project_id not in projects:
-            raise ApiError(403, f"this key does not open the project {body.project_id!r}")
-        answered = answer(service, body)
+        with service.places:
+            body = schema.parse(model, _json_object())
+            if projects is not None and body.project_id not in projects:
+                raise ApiError(403, f"this key does not open the project {body.project_id!r}")
+            answered = answer(service, body)
         return _json({"message": answered} if isinstance(answered, str) else {"data": answered}, status)
 
     @app.get("/health")

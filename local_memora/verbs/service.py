@@ -1,10 +1,13 @@
 """What every verb needs: the collection it is about, this writer's turn, and a second look where things changed."""
 
 import hashlib
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import filelock
 
@@ -13,6 +16,7 @@ from local_memora.contract.errors import ApiError
 from local_memora.engines import Collection, Engine
 
 LOCK_SECONDS = 120
+WAITING = 100  # requests that may wait for their turns to write
 
 
 class Service:
@@ -24,11 +28,22 @@ class Service:
         Where the locks lie.
     engine : Engine
         Who stores and searches.
+    at_once : int
+        How many requests are worked on at the same time; those that wait for their turns to write do not count.
+
+    Attributes
+    ----------
+    places : threading.Semaphore
+        A request takes a place while it is worked on.
     """
 
-    def __init__(self, home: Path, engine: Engine) -> None:
+    def __init__(self, home: Path, engine: Engine, at_once: int) -> None:
         self.engine = engine
+        self.places = threading.Semaphore(at_once)
+        self._waiting = threading.Semaphore(WAITING)
         self._locks = home / "locks"  # made with the first lock: who only reads needs none
+        self._threads: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+        self._guard = threading.Lock()
 
     def find(self, body: OnCollection) -> Collection:
         """Return the collection that a call is about, or refuse with 404."""
@@ -57,18 +72,36 @@ class Service:
 
     @contextmanager
     def _lock(self, project: str, name: str) -> Iterator[None]:
+        """Hold the lock of a name: among this process's threads, then among processes, where waiting is polling."""
         key = hashlib.sha256(f"{project}/{name}".encode()).hexdigest()[:32]
-        lock = filelock.FileLock(self._locks / f"{key}.lock", timeout=LOCK_SECONDS, poll_interval=0.01)
-        try:
-            lock.acquire()
-        except filelock.Timeout:
-            raise ApiError(
-                503, f"another program has been writing to {name!r} for {LOCK_SECONDS} s; try again"
-            ) from None
+        with self._guard:
+            thread = self._threads.setdefault(key, threading.Lock())
+        process = filelock.FileLock(self._locks / f"{key}.lock", poll_interval=0.01)
+        busy = ApiError(503, f"another writer has been busy with {name!r} for {LOCK_SECONDS} s; try again")
+        deadline = time.monotonic() + LOCK_SECONDS
+        with ExitStack() as held:
+            with self._out_of_the_way(name):
+                if not thread.acquire(timeout=LOCK_SECONDS):
+                    raise busy
+                held.callback(thread.release)
+                try:
+                    process.acquire(timeout=max(0, deadline - time.monotonic()))
+                except filelock.Timeout:
+                    raise busy from None
+                held.callback(process.release)
+            yield
+
+    @contextmanager
+    def _out_of_the_way(self, name: str) -> Iterator[None]:
+        """Leave the place to requests that can be worked on; who wait for a lock would soon hold all places."""
+        if not self._waiting.acquire(blocking=False):
+            raise ApiError(503, f"{WAITING} requests already wait to write; send this one, to {name!r}, again later")
+        self.places.release()
         try:
             yield
         finally:
-            lock.release()
+            self._waiting.release()
+            self.places.acquire()
 
     def read(self, body: OnCollection, work: Callable[[Collection], Any], *, released: bool = False) -> Any:
         """Look into a collection; where that fails because it was changed meanwhile, look again.

@@ -426,7 +426,7 @@ def test_a_writer_that_waits_too_long_for_its_turn_is_told_so(tmp_path, monkeypa
         (path,) = (tmp_path / "locks").iterdir()
         with (
             filelock.FileLock(path),
-            pytest.raises(UnavailableError, match="another program has been writing to 'c'") as caught,
+            pytest.raises(UnavailableError, match="another writer has been busy with 'c'") as caught,
         ):
             insert(client, {"id": 1, "v": [1, 0]})
         assert caught.value.status == 503

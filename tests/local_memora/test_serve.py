@@ -1,8 +1,11 @@
 """The served Memora: what it prints is enough, what it refuses it explains, and stopping it loses no answer."""
 
+import concurrent.futures
 import contextlib
+import hashlib
 import http.client
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -14,17 +17,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import filelock
 import httpx
 import numpy as np
 import pytest
 
 import helpers.connect
 import helpers.settings
-from helpers.connect import connect
+from helpers.connect import connect, local_client
 from helpers.memora import AuthenticationError, InvalidRequestError, MemoraError, NotFoundError, UnavailableError
 from helpers.memora.models import Collection
 from helpers.settings import ROOT
 from local_memora import serve
+from local_memora.verbs import service
 from tests.local_memora.served import Served, command, served, started, surroundings
 
 MB = 1 << 20
@@ -48,7 +53,7 @@ def wait(environ, start_response):
     start_response("200 OK", [("Content-Length", str(len(answer)))])
     return [answer]
 
-command.build = lambda engine, key, projects: wait
+command.build = lambda *_: wait
 CHANGES
 sys.exit(command.main(["--port", "0", *sys.argv[2:]]))
 """
@@ -76,6 +81,10 @@ def until(what: Callable[[], Any], seconds: float = 20) -> None:
     while not what():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.01)
+
+
+def lock_of(home: Path, project: str, name: str) -> Path:
+    return home / "locks" / (hashlib.sha256(f"{project}/{name}".encode()).hexdigest()[:32] + ".lock")
 
 
 def refuses(port: int) -> bool:
@@ -343,6 +352,42 @@ def test_eight_clients_at_once_lose_no_row_and_get_their_own_answers(running):
     assert sorted(row["id"] for row in rows) == [number * 1000 + n for number in range(8) for n in range(120)]
 
 
+def test_writers_that_wait_keep_no_other_out(running):
+    """Twelve of them, more than requests are worked on at once, wait for a lock that somebody else holds."""
+    running.client().collections.create(collection=Collection("held", 2))
+    running.client().collections.create(collection=Collection("free", 2))
+    home = Path(re.search("the data: (.*)", running.log())[1])
+
+    def work(number: int) -> None:
+        with running.client() as client:
+            client.vectors.insert(collection_name="held", data={"id": number, "vector": [1, 0]})
+
+    with ThreadPoolExecutor(12) as pool:
+        with filelock.FileLock(lock_of(home, running.project, "held")):
+            writers = [pool.submit(work, number) for number in range(12)]
+            time.sleep(1)  # they have sent their rows by now
+            assert httpx.get(f"{running.url}/health", timeout=30).status_code == 200
+            with running.client() as client:
+                client.vectors.insert(collection_name="free", data={"id": 1, "vector": [1, 0]})
+                assert client.vectors.query(collection_name="held", filter="true")["data"] == []
+        for writer in writers:
+            writer.result()
+    assert running.client().collections.get_stats(collection_name="held")["data"]["rowCount"] == 12
+
+
+def test_more_writers_than_may_wait_are_asked_to_come_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(service, "WAITING", 2)
+    with local_client(tmp_path) as client, ThreadPoolExecutor(3) as pool:
+        client.collections.create(collection=Collection("c", 2))
+        with filelock.FileLock(lock_of(tmp_path, client.project_id, "c")):
+            rows = [{"id": number, "vector": [1, 0]} for number in range(3)]
+            sent = [pool.submit(client.vectors.insert, collection_name="c", data=row) for row in rows]
+            refused, _ = concurrent.futures.wait(sent, return_when="FIRST_COMPLETED")
+            with pytest.raises(UnavailableError, match="2 requests already wait to write"):
+                refused.pop().result()
+        assert sorted(write.exception() is None for write in sent) == [False, True, True]
+
+
 def test_a_body_over_64_mb_is_refused_in_words_and_the_next_call_on_the_same_connection_works(running):
     client = running.client()
     client.collections.create(collection=Collection("large", 2))
@@ -469,10 +514,9 @@ def test_what_clients_were_told_at_sigterm_and_what_is_there_after_it_are_the_sa
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_requests_in_progress_are_answered_while_new_connections_are_refused(tmp_path, number):
-    with waiting(tmp_path, "", "--threads", "2") as process, ThreadPoolExecutor(4) as pool:
+    with waiting(tmp_path) as process, ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(httpx.post, f"{process.url}/{n}", content=b"%d" % n, timeout=30) for n in range(4)]
-        until(lambda: len(list(tmp_path.glob("*.begun"))) == 2)  # two worked on, two that wait for a thread
-        time.sleep(1)  # those have sent theirs by now
+        until(lambda: len(list(tmp_path.glob("*.begun"))) == 4)
         process.process.send_signal(number)
         until(lambda: refuses(process.port))
         assert process.process.poll() is None
