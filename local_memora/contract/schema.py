@@ -13,6 +13,7 @@ MAX_DIM = 32_768
 MAX_VARCHAR = 65_535
 MAX_JSON = 65_536
 MAX_PARTITIONS = 1_024
+SHORTEST, LONGEST = 1e-30, 1e37  # squared lengths: 32 bits hold every distance between; shorter is zero for COSINE
 INTEGERS = {"Int8": 8, "Int16": 16, "Int32": 32, "Int64": 64}
 SCALARS = (*INTEGERS, "Bool", "Float", "Double", "VarChar")
 VECTORS = ("FloatVector", "BinaryVector")

@@ -5,7 +5,8 @@ vectors and filters were checked against the contract and the collection's schem
 an `ApiError` 501 that names the engine that can.
 """
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -47,7 +48,7 @@ class Collection:
     indexes: tuple[IndexSpec, ...] = ()
     partitions: tuple[str, ...] = (DEFAULT_PARTITION,)
     released: frozenset[str] = frozenset()
-    properties: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def loaded(self) -> bool:
@@ -82,9 +83,11 @@ class SearchRequest:
     fields : list of str
         What to return beside the primary key.
     params : SearchKnobs
-        nprobe, ef, radius, range_filter.
+        nprobe for an IVF_FLAT index, ef for HNSW; radius, range_filter.
     ignore_growing : bool
         Whether rows that are in no index yet may be left out.
+    look_further : bool
+        Whether an engine may search more than nprobe and ef say where that finds few hits.
     """
 
     vectors: np.ndarray
@@ -94,9 +97,10 @@ class SearchRequest:
     index: IndexSpec | None = None
     where: Node | None = None
     partitions: list[str] | None = None
-    fields: list[str] = field(default_factory=list)
-    params: SearchKnobs = field(default_factory=SearchKnobs)
+    fields: list[str] = dataclasses.field(default_factory=list)
+    params: SearchKnobs = dataclasses.field(default_factory=SearchKnobs)
     ignore_growing: bool = False
+    look_further: bool = True
 
 
 class Engine(Protocol):

@@ -6,10 +6,7 @@ import numpy as np
 import orjson
 
 from local_memora.contract.errors import ApiError, shown
-from local_memora.contract.schema import DYNAMIC, INTEGERS, MAX_JSON, CollectionSchema, FieldSchema
-
-# Squared lengths within which 32 bits hold every distance; a shorter vector is for COSINE a vector of zeros.
-SHORTEST, LONGEST = 1e-30, 1e37
+from local_memora.contract.schema import DYNAMIC, INTEGERS, LONGEST, MAX_JSON, CollectionSchema, FieldSchema
 
 
 def of(schema: CollectionSchema, rows: list[dict[str, Any]]) -> dict[str, Any]:

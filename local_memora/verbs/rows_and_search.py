@@ -7,7 +7,7 @@ import numpy as np
 
 from local_memora.contract import bodies
 from local_memora.contract.errors import ApiError
-from local_memora.contract.schema import DEFAULT_PARTITION, IndexSpec, check_metric
+from local_memora.contract.schema import DEFAULT_PARTITION, SHORTEST, IndexSpec, check_metric
 from local_memora.engines import Collection, SearchRequest
 from local_memora.filters import check
 from local_memora.filters.parse import Node, Operation
@@ -16,6 +16,8 @@ from local_memora.verbs.rerank import Hits, rerank
 from local_memora.verbs.service import Service, known_partition, partitions_to_read
 
 GROUPABLE = ("Bool", "Int8", "Int16", "Int32", "Int64", "VarChar")
+DEFAULT_NPROBE = 16  # lists of an IVF_FLAT index
+DEFAULT_EF = 200  # candidates of an HNSW index: twice the default limit
 
 # rows in, rows out
 
@@ -72,7 +74,7 @@ def _refuse_known_keys(service: Service, collection: Collection, keys: list[Any]
 def _refuse_zero_vectors(collection: Collection, stored: dict[str, Any]) -> None:
     for index in collection.indexes:
         if index.metric_type == "COSINE":
-            zero = columns.squared_lengths(stored[index.field_name]) < columns.SHORTEST
+            zero = columns.squared_lengths(stored[index.field_name]) < SHORTEST
             if zero.any():
                 row = int(zero.argmax())
                 raise ApiError(400, f"row {row}, field {index.field_name!r}: COSINE can't compare a vector of zeros")
@@ -166,7 +168,7 @@ def _request(
     check_metric(field, metric)
     _check_knobs(knobs, part.limit + part.offset, metric, index)
     vectors = columns.vectors(part.data if isinstance(part.data[0], list) else [part.data], field)
-    if metric == "COSINE" and (columns.squared_lengths(vectors) < columns.SHORTEST).any():
+    if metric == "COSINE" and (columns.squared_lengths(vectors) < SHORTEST).any():
         raise ApiError(400, "a query vector of zeros has no direction: COSINE can't compare it")
     asked = part.partition_names if isinstance(part, bodies.Search) else None
     return SearchRequest(
@@ -178,8 +180,18 @@ def _request(
         check.read(part.filter, collection.schema) if part.filter and part.filter.strip() else None,
         partitions_to_read(collection, asked),
         shape.fields,
-        knobs,
+        _with_defaults(knobs, index),
+        look_further=knobs.nprobe is None,
     )
+
+
+def _with_defaults(knobs: bodies.SearchKnobs, index: IndexSpec | None) -> bodies.SearchKnobs:
+    """Return the knobs that the index has, with defaults. None depends on limit and offset, so that pages agree."""
+    kind = index.params.index_type if index else "FLAT"
+    lists = (index and index.params.nlist) or DEFAULT_NPROBE
+    nprobe = (knobs.nprobe or min(DEFAULT_NPROBE, lists)) if kind == "IVF_FLAT" else None
+    ef = (knobs.ef or DEFAULT_EF) if kind == "HNSW" else None
+    return knobs.model_copy(update={"nprobe": nprobe, "ef": ef})
 
 
 def _check_knobs(knobs: bodies.SearchKnobs, wanted: int, metric: str, index: IndexSpec | None) -> None:
@@ -205,12 +217,19 @@ def _find(service: Service, collection: Collection, request: SearchRequest, grou
         if (request.params.range_filter or 0) >= 1:
             request.params = request.params.model_copy(update={"range_filter": None})
     if grouping is None:
-        return service.engine.search(collection, request)
+        return _nearest(service, collection, request)
     field = collection.schema.by_name.get(grouping)
     if field is None or field.data_type not in GROUPABLE:
         there = ", ".join(f.field_name for f in collection.schema.fields_ if f.data_type in GROUPABLE)
         raise ApiError(400, f"hits can't be grouped by {grouping!r}; by these they can: {there}")
     return [_grouped(service, collection, request, vector, grouping) for vector in request.vectors]
+
+
+def _nearest(service: Service, collection: Collection, request: SearchRequest) -> list[Hits]:
+    found = service.engine.search(collection, request)
+    if request.metric == "COSINE":  # rounding makes 1.0000001
+        return [[(max(-1.0, min(1.0, distance)), row) for distance, row in hits] for hits in found]
+    return found
 
 
 def _grouped(
@@ -221,16 +240,14 @@ def _grouped(
     limit, where = request.limit, request.where
     while True:
         limit = min(4 * limit, bodies.MAX_HITS)
-        ef = request.params.ef and max(request.params.ef, limit)
         wider = replace(
             request,
             vectors=vector[None],
             limit=limit,
             where=where,
             fields=list(dict.fromkeys([*request.fields, grouping])),
-            params=request.params.model_copy(update={"ef": ef}),
         )
-        (hits,) = service.engine.search(collection, wider)
+        (hits,) = _nearest(service, collection, wider)
         for hit in hits:
             best.setdefault(hit[1][grouping], hit)
         if len(best) >= request.limit or len(hits) < limit:

@@ -216,6 +216,47 @@ def test_a_hits_own_distance_as_bound_is_out_at_the_open_end_and_in_at_the_close
             assert search(client, query, probe | {"range_filter": bound}, limit=200) == every[place:]
 
 
+# Pages ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "params"),
+    [
+        ("FLAT", "COSINE", None),
+        ("IVF_FLAT", "L2", None),
+        ("IVF_FLAT", "COSINE", {"nprobe": 6}),
+        ("HNSW", "COSINE", None),
+        ("HNSW", "L2", {"ef": 300}),
+    ],
+)
+def test_pages_repeat_no_row_and_leave_none_out(client, rng, kind, metric, params):
+    """They are cut from one ranking, also where a filter leaves few rows in a list, and where rows are equally near."""
+    config = {"FLAT": FLAT, "IVF_FLAT": IndexConfig("IVF_FLAT", nlist=40), "HNSW": HNSW}[kind]
+    make(client, Field("g", "Int16"), dim=8, index=config, metric=metric)
+    stored = rng.normal(size=(2_400, 8)).astype(np.float32)
+    stored[300:500] = stored[7]  # one picture under many names
+    insert(client, *({"id": n, "v": v, "g": n % 150} for n, v in enumerate(stored[:2_300])))
+    client.collections.load(collection_name="c")
+    insert(client, *({"id": n, "v": stored[n], "g": n % 150} for n in range(2_300, 2_400)))  # in no index yet
+    for query in (stored[7] + 0.01, rng.normal(size=8)):
+        for where in (None, "g < 40", "g < 8"):
+            for more in ({}, {"grouping_field": "g"}):
+
+                def hits(limit, offset, query=query, where=where, more=more):
+                    return search(client, query, params, filter=where, limit=limit, offset=offset, **more)
+
+                every = hits(240, 0)
+                pages = [hit for offset in range(0, 240, 20) for hit in hits(20, offset)]
+                assert pages == every
+                assert len({hit["id"] for hit in pages}) == len(pages)
+                distances = [hit["distance"] for hit in pages]
+                assert distances == sorted(distances, reverse=metric == "COSINE")
+                if kind != "IVF_FLAT" or not params:
+                    passing = 2_400 if where is None else int(where.split()[-1]) * 16
+                    groups = 150 if where is None else int(where.split()[-1])
+                    assert len(pages) == min(240, groups if more else passing)
+
+
 # Automatic ids -------------------------------------------------------------------------------------------------
 
 

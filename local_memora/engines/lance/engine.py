@@ -1,46 +1,25 @@
 """LanceDB, embedded: tables in a folder, no server, many processes at once."""
 
 import logging
-import os
 import shutil
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
-
-os.environ.setdefault("LANCEDB_LOG", "error")  # it is read at import; warnings would name paths in notebooks' outputs
+from typing import Any, cast
 
 import lancedb
 import numpy as np
-import orjson
-import pyarrow as pa
 from lancedb.index import HnswFlat, IvfFlat
 
 from local_memora.contract.bodies import CreateParams
 from local_memora.contract.errors import ApiError
-from local_memora.contract.schema import DEFAULT_PARTITION, DYNAMIC, CollectionSchema, FieldSchema, IndexSpec
+from local_memora.contract.schema import DEFAULT_PARTITION, SHORTEST, CollectionSchema, IndexSpec
 from local_memora.engines import EMBEDDED, MILVUS, Collection, Row, SearchRequest
+from local_memora.engines.lance.arrow import PARTITION, rows_of, schema_of, table_of
 from local_memora.engines.lance.catalogue import Catalogue
-from local_memora.engines.lance.sql import to_sql
+from local_memora.engines.lance.search import DISTANCE, condition, run, search
 from local_memora.filters.parse import Node
-from local_memora.verbs.columns import SHORTEST
 
-DISTANCE = {"COSINE": "cosine", "IP": "dot", "L2": "l2", "HAMMING": "hamming"}
-ARROW = {
-    "Bool": pa.bool_(),
-    "Int8": pa.int8(),
-    "Int16": pa.int16(),
-    "Int32": pa.int32(),
-    "Int64": pa.int64(),
-    "Float": pa.float32(),
-    "Double": pa.float64(),
-    "VarChar": pa.string(),
-    "JSON": pa.string(),
-}
 RESERVED = {"_distance", "_rowid", "_rowaddr", "_rowoffset", "_row_created_at_version", "_row_last_updated_at_version"}
-PARTITION = "$partition"  # a column that only tables with a second partition have
-DEFAULT_NPROBE = 16
-DEFAULT_EF = 64
 AUTO_BUILD_ROWS = 1_000  # after a write: below that, looking at every row is as fast as an index
 TIDY_EVERY = 50  # versions; each write makes one, and hundreds of small files make every search slow
 KEEP_OLD = timedelta(minutes=10)  # longer than any reader in another process holds on to an old version
@@ -102,7 +81,7 @@ class LanceEngine:
 
     def _make_table(self, collection: Collection) -> None:
         # "overwrite": an interrupted creation may have left a table under this id
-        schema = _arrow_schema(collection.schema)
+        schema = schema_of(collection.schema)
         self._open[collection.id] = self._db.create_table(f"c{collection.id}", schema=schema, mode="overwrite")
 
     def drop(self, collection: Collection) -> None:
@@ -122,7 +101,7 @@ class LanceEngine:
         self._catalogue.set_partitions(collection, [*collection.partitions, partition], set(released))
 
     def drop_partition(self, collection: Collection, partition: str) -> None:
-        self._latest(collection).delete(_where(None, [partition]) or "")
+        self._latest(collection).delete(condition(None, [partition]) or "")
         left = [name for name in collection.partitions if name != partition]
         self._catalogue.set_partitions(collection, left, set(collection.released) - {partition})
 
@@ -175,18 +154,15 @@ class LanceEngine:
 
     def _build_if_due(self, collection: Collection, index: IndexSpec, at_least: int) -> None:
         """Build what waits for rows: when there are enough, and again when the rows have doubled since."""
-        params, distance = index.params, DISTANCE[index.metric_type]
+        params = index.params
         if params.index_type == "FLAT":
             return  # to look at every row needs no preparation
         total, indexed = self.count(collection, None, None), self.indexed_rows(collection, index)
         if total < (params.nlist or 1) or total - indexed < max(at_least, indexed if at_least > 1 else 1):
             return
-        config = (
-            IvfFlat(distance_type=distance, num_partitions=params.nlist)
-            if params.index_type == "IVF_FLAT"
-            else HnswFlat(distance_type=distance, num_partitions=1, m=params.m, ef_construction=params.ef_construction)
+        self._latest(collection).create_index(
+            index.field_name, config=_config(index), name=index.index_name, replace=True
         )
-        self._latest(collection).create_index(index.field_name, config=config, name=index.index_name, replace=True)
 
     # rows
 
@@ -194,20 +170,20 @@ class LanceEngine:
         primary, table = collection.schema.primary.field_name, self._latest(collection)
         if collection.schema.auto_id:
             columns[primary] = self._catalogue.take_ids(collection, len(next(iter(columns.values()))))
-        table.add(_arrow_table(collection.schema, table.schema, columns, partition))
+        table.add(table_of(collection.schema, table.schema, columns, partition))
         self._tidy(collection, table)
         return columns[primary]
 
     def upsert(self, collection: Collection, columns: dict[str, Any], partition: str) -> None:
         table = self._latest(collection)
         merge = table.merge_insert(collection.schema.primary.field_name)
-        rows = _arrow_table(collection.schema, table.schema, columns, partition)
+        rows = table_of(collection.schema, table.schema, columns, partition)
         merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
         self._tidy(collection, table)
 
     def delete(self, collection: Collection, where: Node, partitions: list[str] | None) -> int:
         table = self._latest(collection)
-        count = _run(lambda: table.delete(_where(where, partitions) or "true")).num_deleted_rows
+        count = run(lambda: table.delete(condition(where, partitions) or "true")).num_deleted_rows
         self._tidy(collection, table)
         return count
 
@@ -221,7 +197,8 @@ class LanceEngine:
             log.exception("tidying c%d failed; a later write, or loading the collection, tries again", collection.id)
 
     def _merge_small_files(self, table: lancedb.table.Table) -> None:
-        if table.stats()["fragment_stats"]["num_small_fragments"] > 1:
+        stats = cast(dict[str, Any], table.stats())
+        if stats["fragment_stats"]["num_small_fragments"] > 1:
             self._merge_files(table)
 
     @staticmethod
@@ -236,122 +213,24 @@ class LanceEngine:
         table.optimize(cleanup_older_than=KEEP_OLD)
 
     def count(self, collection: Collection, where: Node | None, partitions: list[str] | None) -> int:
-        return _run(lambda: self._table(collection).count_rows(_where(where, partitions)))
+        return run(lambda: self._table(collection).count_rows(condition(where, partitions)))
 
     def query(
         self, collection: Collection, where: Node, fields: list[str], limit: int, partitions: list[str] | None
     ) -> list[Row]:
-        found = self._table(collection).search().where(_where(where, partitions)).select(fields).limit(limit)
-        return _rows(collection.schema, _run(found.to_arrow), fields)
+        found = (
+            self._table(collection).search().where(condition(where, partitions) or "true").select(fields).limit(limit)
+        )
+        return rows_of(collection.schema, run(found.to_arrow), fields)
 
     def search(self, collection: Collection, request: SearchRequest) -> list[list[tuple[float, Row]]]:
         # request.ignore_growing needs no care: every row is seen at once, indexed or not
-        return [self._search_one(collection, request, vector) for vector in request.vectors]
-
-    def _search_one(
-        self, collection: Collection, request: SearchRequest, vector: np.ndarray
-    ) -> list[tuple[float, Row]]:
-        fields = list(dict.fromkeys([collection.schema.primary.field_name, *request.fields]))
-        search = self._table(collection).search(vector, vector_column_name=request.field)
-        search = search.distance_type(DISTANCE[request.metric]).select([*fields, "_distance"]).limit(request.limit)
-        if where := _where(request.where, request.partitions):
-            search = search.where(where, prefilter=True)
-        kind = request.index.params.index_type if request.index else "FLAT"
-        params = request.params
-        if kind == "FLAT":
-            search = search.bypass_vector_index()
-        elif kind == "IVF_FLAT":
-            search = search.nprobes(params.nprobe or DEFAULT_NPROBE)  # so many lists and no more, as in Milvus
-        else:
-            search = search.ef(params.ef or max(DEFAULT_EF, 2 * request.limit))
-        low, high = _lance_range(request)
-        if (low, high) != (None, None):
-            search = search.distance_range(low, high)
-        found = _run(search.to_arrow)
-        if kind == "IVF_FLAT" and not params.nprobe and found.num_rows < request.limit:
-            # A filter left too few hits in those lists. Lance could go on until there are enough, but those would not
-            # be the nearest; in all lists they are, and few rows pass such a filter.
-            found = _run(search.nprobes(request.index.params.nlist).to_arrow)
-        raw = found["_distance"].to_numpy().astype(np.float64)
-        distances = 1 - raw if request.metric in ("COSINE", "IP") else raw
-        if request.metric == "COSINE":
-            distances = distances.clip(-1, 1)  # rounding leaves 1.0000001
-        rows = _rows(collection.schema, found, fields)
-        return list(zip(distances.tolist(), rows, strict=True))
+        return [search(self._table(collection), collection, request, vector) for vector in request.vectors]
 
 
-def _lance_range(request: SearchRequest) -> tuple[float | None, float | None]:
-    """Translate radius and range_filter: Lance keeps low <= its distance < high.
-
-    For COSINE and IP Lance's distance is 1 - Memora's, so the bounds swap and Memora's open end stays open.
-    """
-    radius, range_filter = request.params.radius, request.params.range_filter
-    if request.metric in ("L2", "HAMMING"):
-        return range_filter, radius
-    return (None if range_filter is None else 1 - range_filter), (None if radius is None else 1 - radius)
-
-
-def _run(work: Callable[[], Any]) -> Any:
-    """Do what evaluates a filter; where its arithmetic fails, that is the filter's fault."""
-    try:
-        return work()
-    except RuntimeError as error:
-        if "Divide by zero" in str(error):
-            raise ApiError(400, "the filter divides by zero in at least one row") from None
-        if "Arithmetic overflow" in str(error):
-            raise ApiError(400, "the filter calculates a number that does not fit into 64 bits") from None
-        raise
-
-
-def _where(where: Node | None, partitions: list[str] | None) -> str | None:
-    conditions = [] if where is None else [to_sql(where)]
-    if partitions is not None:  # their names are letters, digits and underscores: the contract saw to that
-        conditions.append(f"`{PARTITION}` IN ({', '.join(repr(name) for name in partitions)})")
-    return " AND ".join(conditions) or None
-
-
-def _arrow_type(field: FieldSchema) -> pa.DataType:
-    if field.data_type == "FloatVector":
-        return pa.list_(pa.float32(), field.dim)
-    if field.data_type == "BinaryVector":
-        return pa.list_(pa.uint8(), field.dim // 8)
-    if field.data_type == "Array":
-        return pa.list_(ARROW[field.element.data_type])
-    return ARROW[field.data_type]
-
-
-def _arrow_schema(schema: CollectionSchema) -> pa.Schema:
-    fields = [pa.field(f.field_name, _arrow_type(f), nullable=False) for f in schema.fields_]
-    return pa.schema(
-        [*fields, pa.field(DYNAMIC, pa.string(), nullable=False)] if schema.enable_dynamic_field else fields
-    )
-
-
-def _arrow_table(schema: CollectionSchema, stored: pa.Schema, columns: dict[str, Any], partition: str) -> pa.Table:
-    columns = columns | {PARTITION: [partition] * len(next(iter(columns.values())))}
-    return pa.table([_arrow_column(schema, name, columns[name], stored) for name in stored.names], schema=stored)
-
-
-def _arrow_column(schema: CollectionSchema, name: str, values: Any, stored: pa.Schema) -> pa.Array:
-    if isinstance(values, np.ndarray):
-        return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
-    if name == DYNAMIC or (name in schema.by_name and schema.by_name[name].data_type == "JSON"):
-        values = [orjson.dumps(value).decode() for value in values]
-    return pa.array(values, stored.field(name).type)
-
-
-def _rows(schema: CollectionSchema, table: pa.Table, fields: list[str]) -> list[Row]:
-    columns = [_values(schema, name, table[name].combine_chunks()) for name in fields]
-    return [dict(zip(fields, values, strict=True)) for values in zip(*columns, strict=True)]
-
-
-def _values(schema: CollectionSchema, name: str, column: pa.Array) -> Any:
-    """Turn a column into values; 32-bit numbers stay numpy's, so that JSON shows 0.1 and not 0.10000000149."""
-    field = schema.by_name.get(name)
-    if field is None or field.data_type == "JSON":
-        return [orjson.loads(text) for text in column.to_pylist()]
-    if field.dim:
-        return column.flatten().to_numpy().reshape(len(column), column.type.list_size)
-    if field.element_data_type == "Float":
-        return [[np.float32(number) for number in numbers] for numbers in column.to_pylist()]
-    return column.to_numpy() if field.data_type == "Float" else column.to_pylist()
+def _config(index: IndexSpec) -> IvfFlat | HnswFlat:
+    params, distance = index.params, DISTANCE[index.metric_type]
+    if params.index_type == "IVF_FLAT":
+        return IvfFlat(distance_type=distance, num_partitions=params.nlist)
+    assert params.m and params.ef_construction  # the contract has filled them in
+    return HnswFlat(distance_type=distance, num_partitions=1, m=params.m, ef_construction=params.ef_construction)

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Any
@@ -40,12 +40,10 @@ TYPES = {
     "FloatVector": DataType.FLOAT_VECTOR,
     "BinaryVector": DataType.BINARY_VECTOR,
 }
-NAMES = {kind: name for name, kind in TYPES.items()}
+NAMES: dict[Any, Any] = {kind: name for name, kind in TYPES.items()}
 RESERVED = {"RowID", "Timestamp"}
 EXACT = "_exact_"  # Milvus loads no field without an index: where none is defined we make a FLAT one and don't tell
 SECONDS = 60  # for one call
-DEFAULT_NPROBE = 16
-DEFAULT_EF = 64
 NOT_FOUND, NO_DATABASE = 100, 800  # Milvus' error codes
 REFUSED_FILTER = ("cannot parse expression", "predicate is not a boolean", "unsupported", "is not supported in")
 for name in list(logging.root.manager.loggerDict):
@@ -292,8 +290,9 @@ class MilvusEngine:
     def delete(self, collection: Collection, where: Node, partitions: list[str] | None) -> int:
         # By keys: a deletion by filter would look with a weaker consistency, and not say how many it found.
         primary, count = collection.schema.primary.field_name, 0
+        places: Sequence[str | None] = partitions or [None]
         while rows := self.query(collection, where, [primary], MAX_HITS, partitions):
-            for partition in partitions or [None]:
+            for partition in places:
                 self._delete_keys(collection, [row[primary] for row in rows], partition)
             count += len(rows)
         return count
@@ -353,10 +352,7 @@ class MilvusEngine:
             )
         return [
             [
-                (
-                    min(hit["distance"], 1.0) if request.metric == "COSINE" else hit["distance"],  # rounding: 1.0000001
-                    {**_row(collection.schema, hit["entity"], request.fields), primary: hit["id"]},
-                )
+                (hit["distance"], {**_row(collection.schema, hit["entity"], request.fields), primary: hit["id"]})
                 for hit in hits
             ]
             for hits in found
@@ -367,13 +363,12 @@ class MilvusEngine:
 
 
 def _search_params(request: SearchRequest) -> dict[str, Any]:
-    knobs, kind = request.params, request.index.params.index_type if request.index else "FLAT"
+    knobs = request.params
     params: dict[str, Any] = {}
-    if kind == "IVF_FLAT":
-        nlist = request.index.params.nlist if request.index else None
-        params["nprobe"] = knobs.nprobe or min(DEFAULT_NPROBE, nlist or DEFAULT_NPROBE)
-    if kind == "HNSW":
-        params["ef"] = knobs.ef or max(DEFAULT_EF, 2 * request.limit)
+    if knobs.nprobe:
+        params["nprobe"] = knobs.nprobe
+    if knobs.ef:
+        params["ef"] = max(knobs.ef, request.limit)  # Milvus refuses less
     if knobs.radius is not None or knobs.range_filter is not None:
         # without a radius Milvus would leave range_filter out, without a word
         boundless = 3e38 if request.metric in ("L2", "HAMMING") else -3e38
@@ -392,7 +387,7 @@ def _exact(field: FieldSchema) -> IndexSpec:
 
 def _index(told: dict[str, Any]) -> IndexSpec:
     """Read an index; one of a type that Memora does not have is shown as it is, and searched with its defaults."""
-    numbers = {name: int(told[wire]) for name, wire in WIRE_NAMES.items() if wire in told}
+    numbers: dict[str, Any] = {name: int(told[wire]) for name, wire in WIRE_NAMES.items() if wire in told}
     kind = "FLAT" if told["index_type"] == "BIN_FLAT" else told["index_type"]
     return IndexSpec.model_construct(
         metric_type=told["metric_type"],
