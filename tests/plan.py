@@ -10,27 +10,63 @@ from nbval.plugin import IPyNbCell
 
 from tests.execute_notebooks import MEASURED, edited
 
-# What only `make test-all` runs: whole files, or single tests. Tests on a Milvus server belong to it too (see `api`).
-THOROUGH = {
-    "tests/browser/test_panel.py": "a browser; `make test` walks three ways through the panel",
-    "tests/local_memora/test_durability.py": "processes that are killed, or write at once",
-    "tests/local_memora/test_durability_disk.py": "full and read-only disks",
+# Of these files `make test` runs only the tests that are named: the rest needs a browser, or many processes.
+ONLY = {
+    "tests/browser/test_panel.py": [
+        "test_a_picture_from_the_gallery_finds_what_the_search_finds",
+        "test_a_picture_from_ones_own_disk_is_searched_by_and_again_when_chosen_again",
+        "test_with_the_keyboard_alone_from_the_beginning_to_why_the_second_hit_was_found",
+    ],
+    "tests/local_memora/test_durability.py": [],
+    "tests/local_memora/test_durability_disk.py": [],
+    "tests/local_memora/test_serve.py": [
+        "test_the_three_lines_and_nothing_else_are_on_stdout_and_they_make_a_client",
+        "test_a_wrong_option_is_told_in_one_line",
+        "test_an_insert_whose_body_is_half_sent_at_sigterm_is_taken_to_its_end_and_stored",
+    ],
+    "tests/test_benchmarks.py": [],
 }
-# and what it runs of those files nevertheless.
-QUICK = {
-    "tests/browser/test_panel.py::test_a_picture_from_the_gallery_finds_what_the_search_finds",
-    "tests/browser/test_panel.py::test_a_picture_from_ones_own_disk_is_searched_by_and_again_when_chosen_again",
-    "tests/browser/test_panel.py::test_with_the_keyboard_alone_from_the_beginning_to_why_the_second_hit_was_found",
+# Of these it runs all but the tests that are named. Every test on a Milvus server is left to `make test-all` too.
+ALL_BUT = {
+    "tests/features/test_extractors.py": [
+        "test_no_progress_bar_is_shown_when_the_untrained_model_is_loaded",
+        "test_openvino_gives_the_same_vectors_and_maps",
+        "test_openvino_reports_to_nobody",
+    ],
+    "tests/test_connect.py": [
+        "test_a_milvus_server_that_wants_a_token_gets_it_from_the_settings_and_is_told_apart_from_a_dead_one"
+    ],
+    "tests/test_notebooks.py": [
+        "test_a_lesson_of_large_sizes_runs_at_its_full_size",
+        "test_every_lesson_runs_in_reverse_order_on_a_served_memora",
+        "test_the_last_lesson_alone_does_what_the_earlier_ones_would_have_done",
+        "test_your_own_pictures_are_measured_in_sub_folders_or_without_any_and_a_broken_file_is_only_told",
+    ],
 }
+
+
+# Both run this one; `make test-all` lets hypothesis make up so many times as many inputs.
+BOTH, TIMES = "tests/local_memora/test_generated.py", 5
+_times = 1
+
+
+def examples(few: int) -> int:
+    """Return how many inputs hypothesis is to make up: few in `make test`, else many."""
+    return few * _times
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Look which of the two commands runs."""
+    global _times
+    _times = 1 if config.option.markexpr == "not thorough" else TIMES
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the thorough tests, and make large sizes in notebooks smaller."""
     for item in items:
-        name = item.nodeid.partition("[")[0]
-        file = name.partition("::")[0]
-        needs_milvus = "milvus_url" in getattr(item, "fixturenames", ())
-        if needs_milvus or ({file, name} & THOROUGH.keys() and name not in QUICK):
+        file, _, test = item.nodeid.partition("[")[0].partition("::")
+        left_out = test in ALL_BUT.get(file, []) or test not in ONLY.get(file, [test])
+        if left_out or (file == BOTH and _times > 1) or "milvus_url" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.thorough)
         if isinstance(item, IPyNbCell):
             item.cell.source = edited(item.path.stem, item.cell.source)

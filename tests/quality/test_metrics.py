@@ -2,14 +2,12 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import average_precision_score
 from sklearn.metrics.pairwise import cosine_similarity, euclidean_distances
 from sklearn.neighbors import KNeighborsClassifier
-from torchmetrics.functional import retrieval
 
 from helpers.nearest import rank
 from helpers.quality.factors import shared_with_nearest
@@ -53,6 +51,9 @@ whole_rankings = st.lists(st.booleans(), min_size=1, max_size=40).filter(any)
 def test_precision_recall_and_average_precision_of_a_whole_ranking_are_torchmetrics_and_scikit_learn_s(
     ranking: list[bool], k: int
 ) -> None:
+    import torch
+    from torchmetrics.functional import retrieval  # seconds
+
     relevant, total = np.array([ranking]), sum(ranking)
     scores = torch.linspace(1, 0.1, len(ranking))
     target = torch.tensor(ranking)
