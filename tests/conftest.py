@@ -10,6 +10,7 @@ from helpers.connect import local_client
 from helpers.images import DATA, load_folder
 from helpers.ingest import ingest
 from helpers.memora import Memora
+from tests.execute_notebooks import Runner
 from tests.local_memora.milvus_server import milvus_server, why_not
 
 
@@ -23,6 +24,12 @@ def client(tmp_path: Path) -> Iterator[Memora]:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Runner:
+    """Return what executes notebooks, in a clean state of its own."""
+    return Runner(tmp_path)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ The outputs that are committed come from here, and from nowhere else.
 
 import os
 import re
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -49,8 +50,42 @@ def execute(path: Path) -> nbformat.NotebookNode:
     return notebook
 
 
+class Runner:
+    """Executes notebooks one after the other in one clean state, each in processes of its own.
+
+    Kernels are not started from here: what drives them has threads and sockets, and so have the engines that other
+    tests have loaded into this process.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.variables = environment(home)
+
+    def run(self, notebook: Path | nbformat.NotebookNode, *, smaller: bool = False) -> nbformat.NotebookNode:
+        """Return the notebook with fresh outputs; a cell that fails fails the test."""
+        name = notebook.stem if isinstance(notebook, Path) else "alone"
+        made = nbformat.read(notebook, as_version=4) if isinstance(notebook, Path) else notebook
+        for cell in made.cells:
+            cell.source = edited(name, cell.source) if smaller else cell.source
+        file = self.home / f"{name}.ipynb"
+        nbformat.write(made, file)
+        words = [sys.executable, "-X", "faulthandler", "-m", "tests.execute_notebooks", str(file)]
+        done = subprocess.run(
+            words, cwd=NOTEBOOKS.parent, env=os.environ | self.variables, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return nbformat.read(file, as_version=4)
+
+    def run_cells(self, *sources: str) -> nbformat.NotebookNode:
+        """Return a notebook made of these cells, executed."""
+        return self.run(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources]))
+
+
 def main() -> None:
-    """Execute the notebooks that are named, or all in order in one clean state, and write them in place."""
+    """Execute all notebooks in order, in one clean state, and write them in place.
+
+    Where files are named, as by `Runner`: those only, in the state that the environment names.
+    """
     if paths := sys.argv[1:]:
         for path in paths:
             nbformat.write(execute(Path(path)), path)

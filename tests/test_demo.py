@@ -34,7 +34,7 @@ def run(home: Path, tmp_path: Path) -> Run:
             [sys.executable, "-m", "helpers.demo", *map(str, arguments)],
             cwd=tmp_path,
             env={**os.environ, "MEMORA_HOME": str(home), "PYTHONPATH": str(ROOT), "COLUMNS": "100"},
-            capture_output=True, text=True, timeout=120, check=False,
+            capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
 
     return run

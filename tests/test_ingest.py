@@ -553,7 +553,7 @@ def test_kill_9_in_the_middle_loses_nothing_stored_and_doubles_nothing(tmp_path,
                 stop_after -= 1
                 if stop_after == 0:
                     child.send_signal(signal.SIGKILL)  # what it could still say is read to the end
-        assert child.wait(10) == -signal.SIGKILL
+        assert child.wait(600) == -signal.SIGKILL
     assert 7 + 12 + 12 <= len(acknowledged) < 150
     with local_client(home) as client:
         there = rows(client)
@@ -574,7 +574,7 @@ def test_two_processes_that_ingest_the_same_folder_at_once_store_it_once(tmp_pat
     home = tmp_path / "home"
     children = [start(home, many, 4) for _ in range(2)]
     go_on(*children)
-    ends = [child.communicate(timeout=60)[0].split("\n")[-2].split() for child in children]
+    ends = [child.communicate(timeout=600)[0].split("\n")[-2].split() for child in children]
     assert [child.returncode for child in children] == [0, 0]
     assert all(end[0] == "done" and int(end[1]) + int(end[2]) == 150 for end in ends)
     with local_client(home) as client:

@@ -7,10 +7,9 @@ import nbformat
 import pytest
 from IPython.core.application import ENV_CONFIG_DIRS
 from jupyter_core.paths import ENV_JUPYTER_PATH
-from nbclient import NotebookClient
 
 from helpers.jupyter.__main__ import install
-from helpers.settings import ROOT
+from tests.execute_notebooks import Runner
 
 
 @pytest.mark.parametrize(
@@ -18,11 +17,10 @@ from helpers.settings import ROOT
     [("client.collections.list()", "client"), ("def show():\n    return hits\nshow()", "hits")],
     ids=["in the cell", "in a function"],
 )
-def test_a_cell_run_first_after_a_restart_says_to_run_the_first_cell(code: str, name: str) -> None:
+def test_a_cell_run_first_after_a_restart_says_to_run_the_first_cell(code: str, name: str, runner: Runner) -> None:
     cells = [nbformat.v4.new_code_cell("%load_ext helpers.jupyter"), nbformat.v4.new_code_cell(code)]
     cells[1].metadata.tags = ["raises-exception"]
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+    notebook = runner.run(nbformat.v4.new_notebook(cells=cells))
     (output,) = notebook.cells[1].outputs
     said = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(output.traceback))
     assert f"NameError: name {name!r} is not defined" in said, "the error itself is still shown"

@@ -6,8 +6,6 @@ nbval itself (see pyproject.toml) executes every notebook and compares the outpu
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
@@ -15,9 +13,7 @@ import pytest
 
 from helpers.connect import COLLECTION, local_client
 from helpers.images import DATA
-from helpers.settings import ROOT
-from tests.clean_state import environment
-from tests.execute_notebooks import MEASURED, NOTEBOOKS, SMALLER, edited
+from tests.execute_notebooks import MEASURED, NOTEBOOKS, SMALLER, Runner
 from tests.local_memora.served import served
 
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -47,40 +43,6 @@ def text_of(cell: nbformat.NotebookNode) -> str:
     for output in cell.get("outputs", []):
         parts.append(output.get("text", "") or output.get("data", {}).get("text/plain", ""))
     return "\n".join(parts)
-
-
-class Runner:
-    """Executes notebooks one after the other in one clean state, each in processes of its own.
-
-    Kernels are not started from here: what drives them has threads and sockets, and so have the engines that other
-    tests have loaded into this process.
-    """
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.variables = environment(home)
-
-    def run(self, notebook: Path | nbformat.NotebookNode, *, smaller: bool = False) -> nbformat.NotebookNode:
-        """Return the notebook with fresh outputs; a cell that fails fails the test."""
-        name = notebook.stem if isinstance(notebook, Path) else "alone"
-        made = read(notebook) if isinstance(notebook, Path) else notebook
-        for cell in made.cells:
-            cell.source = edited(name, cell.source) if smaller else cell.source
-        file = self.home / f"{name}.ipynb"
-        nbformat.write(made, file)
-        words = [sys.executable, "-X", "faulthandler", "-m", "tests.execute_notebooks", str(file)]
-        done = subprocess.run(words, cwd=ROOT, env=os.environ | self.variables, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return read(file)
-
-    def run_cells(self, *sources: str) -> nbformat.NotebookNode:
-        """Return a notebook made of these cells, executed."""
-        return self.run(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources]))
-
-
-@pytest.fixture
-def runner(tmp_path: Path) -> Runner:
-    return Runner(tmp_path)
 
 
 def test_there_are_notebooks_to_test() -> None:

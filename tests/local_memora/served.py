@@ -58,7 +58,7 @@ class Served:
         """Send SIGTERM and return at once."""
         self.process.send_signal(signal.SIGTERM)
 
-    def stop(self, seconds: float = 40) -> int:
+    def stop(self, seconds: float = 600) -> int:
         """Send SIGTERM, wait for the end, and return the exit status."""
         self.terminate()
         return self.process.wait(seconds)
