@@ -1,6 +1,7 @@
 """What a collection is: its fields, their types, its indexes."""
 
 import re
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -91,7 +92,7 @@ class FieldSchema(Wire):
         """How many numbers, or bits, a vector has; 0 for what is none, whatever its parameters say."""
         return (self.element_type_params.dim or 0) if self.data_type in VECTORS else 0
 
-    @property
+    @cached_property
     def element(self) -> "FieldSchema":
         """What an Array's elements are, seen as a field."""
         params = ElementTypeParams(max_length=self.element_type_params.max_length)
@@ -122,22 +123,22 @@ class CollectionSchema(Wire):
             raise ValueError("autoID needs an Int64 primary key")
         return self
 
-    @property
+    @cached_property
     def primary(self) -> FieldSchema:
         """The field that identifies a row."""
         return next(field for field in self.fields_ if field.is_primary)
 
-    @property
+    @cached_property
     def partition_key(self) -> FieldSchema | None:
         """The field that rows are spread over partitions by, if there is one."""
         return next((field for field in self.fields_ if field.is_partition_key), None)
 
-    @property
+    @cached_property
     def vectors(self) -> list[FieldSchema]:
         """The vector fields."""
         return [field for field in self.fields_ if field.data_type in VECTORS]
 
-    @property
+    @cached_property
     def by_name(self) -> dict[str, FieldSchema]:
         """Fields by their names, in the schema's order."""
         return {field.field_name: field for field in self.fields_}
@@ -145,7 +146,7 @@ class CollectionSchema(Wire):
     def vector_field(self, name: str) -> FieldSchema:
         """Return a vector field, or refuse the name."""
         field = self.by_name.get(name)
-        if field is None or field not in self.vectors:
+        if field is None or field.data_type not in VECTORS:
             there = ", ".join(field.field_name for field in self.vectors)
             raise ApiError(400, f"{name!r} is no vector field of this collection; there is: {there}")
         return field

@@ -1,9 +1,12 @@
 """The contract on every engine: collections, partitions and indexes, and what becomes of rows when they change."""
 
+import httpx
 import numpy as np
 import pytest
 
-from tests.local_memora.contract import ALL, body, column, ids, index
+from local_memora import create_app
+from local_memora.contract.schema import CollectionSchema
+from tests.local_memora.contract import ALL, KEY, Api, P, body, column, ids, index, shape
 
 RELEASED = "is released: load it"
 
@@ -200,3 +203,36 @@ def test_rows_that_came_after_an_index_was_built_are_found_too(make, rng):
         assert hit == {"distance": 0.0, "id": 1 if n == 0 else n}
     (about,) = table.ok("indexes/describe", indexName="by_v")
     assert about["totalRows"] == 60 == about["indexedRows"] + about["pendingRows"]
+
+
+# What it costs to find a collection ------------------------------------------------------------------------------
+
+
+def test_finding_a_collection_on_milvus_costs_one_call(milvus_url, tmp_path):
+    """What is asked of it later costs one call more each, and none is asked twice."""
+    from local_memora.engines.milvus.engine import MilvusEngine
+
+    wire = Api("milvus", "http://memora.invalid", httpx.WSGITransport(app=create_app(milvus_url, KEY, home=tmp_path)))
+    with wire.table(**body()) as table:
+        engine, calls = MilvusEngine(milvus_url), []
+        client = engine._client(P)
+
+        class Counting:
+            def __getattr__(self, name):
+                calls.append(name)
+                return getattr(client, name)
+
+        engine._clients[P] = Counting()
+        found = engine.find(P, table.name)
+        assert calls == ["describe_collection"]
+        for _ in range(2):
+            assert found.schema.primary.field_name == "id"
+            assert [index.index_name for index in found.indexes] == ["by_v"]
+            assert (found.partitions, found.loaded) == (("_default",), True)
+        assert calls == ["describe_collection", "describe_index", "get_load_state"]
+
+
+def test_a_schema_looks_its_fields_up_once():
+    schema = CollectionSchema.model_validate(shape(column("s", "VarChar", max_length=9)))
+    assert schema.by_name is schema.by_name
+    assert schema.primary is schema.by_name["id"]

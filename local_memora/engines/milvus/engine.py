@@ -4,16 +4,20 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 from pymilvus import DataType, MilvusClient, MilvusException
+from pymilvus.client.types import LoadState
+from pymilvus.exceptions import AmbiguousIndexName
 
 from local_memora.contract.bodies import MAX_HITS, CreateParams
 from local_memora.contract.errors import ApiError, without_password
 from local_memora.contract.schema import (
+    DEFAULT_PARTITION,
     DYNAMIC,
     CollectionSchema,
     ElementTypeParams,
@@ -124,31 +128,40 @@ class MilvusEngine:
             raise
 
     def find(self, project: str, name: str) -> Collection | None:
-        client = self._client(project)
         try:
             with self._asking():
-                told = client.describe_collection(name)
-                indexes = [
-                    _index(i) for index in client.list_indexes(name) if (i := client.describe_index(name, index))
-                ]
-                partitions = client.list_partitions(name)
-                states = {p: client.get_load_state(name, p)["state"].name for p in partitions}
+                told = self._client(project).describe_collection(name)
         except MilvusException as error:
             if error.code in (NOT_FOUND, NO_DATABASE):
                 return None
             raise
-        schema = _schema(told)
-        vectors = {field.field_name for field in schema.vectors}
-        return Collection(
-            told["collection_id"],
-            project,
-            name,
-            schema,
-            tuple(i for i in indexes if i.field_name in vectors and not i.index_name.startswith(EXACT)),
-            tuple(partitions),
-            frozenset(p for p, state in states.items() if state != "Loaded"),
-            {key: str(value) for key, value in told.get("properties", {}).items() if key == "collection.ttl.seconds"},
-        )
+        return _Found(self, project, told)
+
+    def indexes(self, collection: Collection) -> tuple[IndexSpec, ...]:
+        """Ask for a collection's indexes, without those that we made for fields that have none."""
+        client, vectors = self._client(collection.project), {f.field_name for f in collection.schema.vectors}
+        with self._asking():
+            try:
+                told = [client.describe_index(collection.name, "")]  # one call, where there is one index
+            except AmbiguousIndexName:
+                told = [client.describe_index(collection.name, name) for name in client.list_indexes(collection.name)]
+        found = [_index(index) for index in told if index]
+        return tuple(i for i in found if i.field_name in vectors and not i.index_name.startswith(EXACT))
+
+    def partitions(self, collection: Collection) -> tuple[str, ...]:
+        """Ask for a collection's partitions."""
+        with self._asking():
+            return tuple(self._client(collection.project).list_partitions(collection.name))
+
+    def released(self, collection: Collection) -> frozenset[str]:
+        """Ask which partitions are not loaded."""
+        names, load_state = collection.partitions, self._client(collection.project).get_load_state
+        with self._asking():
+            if len(names) == 1 or collection.schema.partition_key:  # all of it is loaded, or nothing
+                states = dict.fromkeys(names, load_state(collection.name)["state"])
+            else:
+                states = {name: load_state(collection.name, name)["state"] for name in names}
+        return frozenset(name for name, state in states.items() if state != LoadState.Loaded)
 
     def create(
         self, project: str, name: str, schema: CollectionSchema, indexes: list[IndexSpec], params: CreateParams
@@ -360,6 +373,31 @@ class MilvusEngine:
 
     def _expression(self, where: Node | None) -> str:
         return "" if where is None else condition(where, old=self._old)
+
+
+class _Found(Collection):
+    """A collection on the server: what a call does not need to know of it is not asked for; each costs a call."""
+
+    _engine: MilvusEngine
+
+    def __init__(self, engine: MilvusEngine, project: str, told: dict[str, Any]) -> None:
+        properties = {k: str(v) for k, v in told.get("properties", {}).items() if k == "collection.ttl.seconds"}
+        known = {"id": told["collection_id"], "project": project, "name": told["collection_name"]}
+        if told.get("num_partitions") == 1 and not any(field.get("is_partition_key") for field in told["fields"]):
+            known["partitions"] = (DEFAULT_PARTITION,)  # it can't be dropped
+        self.__dict__.update(known, schema=_schema(told), properties=properties, _engine=engine)
+
+    @cached_property
+    def indexes(self) -> tuple[IndexSpec, ...]:
+        return self._engine.indexes(self)
+
+    @cached_property
+    def partitions(self) -> tuple[str, ...]:
+        return self._engine.partitions(self)
+
+    @cached_property
+    def released(self) -> frozenset[str]:
+        return self._engine.released(self)
 
 
 def _search_params(request: SearchRequest) -> dict[str, Any]:
