@@ -1,10 +1,28 @@
-# One command sets everything up: each target first makes .venv and installs the pinned packages, once.
-# The plain commands behind the targets (for Windows, or after conda) are in README.md.
+# One command sets everything up. Each target first makes .venv and installs the pinned packages that it needs, once:
+# $(STAMP) is what a learner needs, $(WITH)test and so on are extras of pyproject.toml.
+# The plain commands behind the targets (for Windows, or after conda) are in docs/setup.md.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+WITH := $(VENV)/.installed-
+SITE := $(VENV)/lib/python3*/site-packages
+
+# Where uv is on the machine, it installs the same packages faster. `make demo UV=` uses pip all the same.
+# Nothing is compiled while it is installed: Python compiles a module when it is first imported, which saves 300 MB.
+UV ?= $(shell command -v uv 2>/dev/null)
+INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install --no-compile) --quiet --constraint constraints.txt
+# uv does not read pip's settings: who asked pip for PyTorch's CPU build gets it from uv too.
+ifneq ($(findstring /whl/cpu,$(PIP_EXTRA_INDEX_URL)$(PIP_INDEX_URL)),)
+export UV_TORCH_BACKEND ?= cpu
+endif
+# A Milvus server as the engine needs its client.
+ENGINE := $(if $(findstring ://,$(MEMORA_ENGINE)$(SERVE)),$(WITH)milvus)
+FETCH_test := 70 MB
+FETCH_bench := 160 MB
+FETCH_dev := 30 MB
+FETCH_milvus := 20 MB
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo lab app serve test test-all lint notebooks bench models lock clean
@@ -12,58 +30,68 @@ STAMP := $(VENV)/.installed
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1|\2/' | awk -F'|' '{printf "  %-16s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## make .venv and install the pinned packages
+setup: $(STAMP) ## make .venv and install what a learner needs
 
+# PyTorch's wheel for Linux carries 130 MB of test programs of its own, which nothing runs: they go.
 $(STAMP): pyproject.toml constraints.txt
+	@echo "Setting up $(VENV), once: about 520 MB to fetch, 1.7 GB on disk. On Linux several GB more, unless you ask for PyTorch's CPU build first (README.md)."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "This kit needs Python 3.11 or newer; '$(PYTHON)' is older. Try: make PYTHON=python3.12 setup"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' \
 		|| { echo "Python's venv is missing. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
+	$(INSTALL) --editable .
+	@rm -rf $(SITE)/torch/test $(SITE)/torch/bin/test_*
 	@$(BIN)/python -m helpers.jupyter
 	@touch $(STAMP)
 
-demo: $(STAMP) ## the main job: ingest our pictures, search them, draw the hits
+$(WITH)%: $(STAMP)
+	@echo "Adding the packages of the extra '$*', once: about $(FETCH_$*) to fetch."
+	$(INSTALL) --editable ".[$*]"
+	@touch $@
+
+demo: $(STAMP) $(ENGINE) ## the main job: ingest our pictures, search them, draw the hits
 	$(BIN)/python -m helpers.demo
 
-lab: $(STAMP) ## open JupyterLab on the first notebook
+lab: $(STAMP) $(ENGINE) ## open JupyterLab on the first notebook
 	$(BIN)/jupyter lab --ServerApp.root_dir=. --ServerApp.tornado_settings="{'websocket_max_message_size': 104857600}" --LabApp.default_url=/lab/tree/notebooks/01_create_a_collection.ipynb $(LAB)
 
-serve: $(STAMP) ## serve the local Memora to other programs on this machine
+serve: $(STAMP) $(ENGINE) ## serve the local Memora to other programs on this machine
 	@$(BIN)/python -m local_memora $(SERVE)
 
-app: $(STAMP) ## search by image as a page, without code
+app: $(STAMP) $(ENGINE) ## search by image as a page, without code
 	$(BIN)/python -m helpers.explore $(APP)
 
 # JOBS is how many tests run at once; each takes up to 2 GB of memory. TEST is what else pytest is told.
 JOBS ?= 2
 
-test: $(STAMP) ## run the tests: the helpers, every notebook, the local Memora (minutes)
+test: $(WITH)test $(WITH)dev ## run the tests: the helpers, every notebook, the local Memora (minutes)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n $(JOBS) $(TEST)
 
-test-all: lint ## run every test: a Milvus server, all of the browser, killed processes too (half an hour)
+test-all: $(WITH)test $(WITH)bench lint ## run every test: a Milvus server, all of the browser, killed processes too (half an hour)
 	$(BIN)/python -m pytest -n $(JOBS) -m "" $(TEST)
 
-lint: $(STAMP) ## check style and types only
+lint: $(WITH)dev ## check style, types and spelling only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
 
-notebooks: $(STAMP) ## execute the notebooks from a clean state and store their outputs
+notebooks: $(WITH)test ## execute the notebooks from a clean state and store their outputs
 	$(BIN)/python -m tests.execute_notebooks
 
-bench: $(STAMP) ## measure speed and recall beside baselines; writes benchmarks/RESULTS.md
+bench: $(WITH)bench ## measure speed and recall beside baselines; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks $(BENCH)
 
 models: $(STAMP) ## fetch DINOv2 (88 MB) from the model hub
 	$(BIN)/python -m helpers.features.weights
 
-lock: $(STAMP) ## renew constraints.txt after a change of pyproject.toml
-	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra test pyproject.toml --output-file constraints.txt
+lock: ## renew constraints.txt after a change of pyproject.toml (with uv, if need be from a temporary folder)
+	@set -e; uv="$(UV)"; if [ -z "$$uv" ]; then temporary=$$(mktemp -d); trap 'rm -rf "$$temporary"' EXIT; \
+		$(PYTHON) -m venv "$$temporary"; "$$temporary/bin/python" -m pip install --quiet uv; uv="$$temporary/bin/uv"; fi; \
+	"$$uv" pip compile --quiet --universal --python-version 3.11 --all-extras pyproject.toml --output-file constraints.txt
 
 clean: ## remove the local Memora's data (not your pictures) and what was drawn
 	rm -rf .memora demo.png
