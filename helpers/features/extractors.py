@@ -107,7 +107,7 @@ class DinoV2Extractor(NetworkExtractor):
         self._set_up(model, precision, backend)
 
     def _prepare(self, image: Source) -> Any:
-        rgb = open_image(image, min_side=256)  # what the processor scales the shorter side to
+        rgb = _middle(open_image(image, min_side=256))  # what the processor scales the shorter side to
         return self.processor(images=rgb, return_tensors="pt")["pixel_values"][0]
 
     def _pixels(self, prepared: list[Any]) -> Any:
@@ -131,6 +131,13 @@ class DinoV2Extractor(NetworkExtractor):
         return FeatureMap(
             patches.reshape(height, width, -1), (left, top, 1 - left, 1 - top), mean_is_pooled=self.pooling == "mean"
         )
+
+
+def _middle(picture: Image.Image) -> Image.Image:
+    """Return the middle of a very long picture: the crop is taken there, and scaled whole it could fill the memory."""
+    most = 16 * min(picture.size)
+    left, top = (max(0, (side - most) // 2) for side in picture.size)
+    return picture.crop((left, top, picture.width - left, picture.height - top)) if left or top else picture
 
 
 @functools.lru_cache(maxsize=4)

@@ -334,7 +334,7 @@ def test_one_pil_picture_given_several_times_is_not_damaged_by_the_threads(extra
 def test_a_bad_picture_among_good_ones_is_named(extractor, tmp_path):
     bad = tmp_path / "bad one.jpg"
     bad.write_bytes(b"no picture")
-    with pytest.raises(ImageError, match=r"bad one\.jpg: no JPEG"):
+    with pytest.raises(ImageError, match=r"bad one\.jpg: not a JPEG"):
         extractor.embed([*FILES[:5], bad, *FILES[5:]])
     assert len(extractor.embed(FILES[:2])) == 2  # and it goes on working
 
@@ -476,6 +476,19 @@ def test_the_batch_size_of_dinov2_does_not_change_the_vectors(tiny, batch_size):
 def test_pictures_of_any_shape_fit_dinov2(tiny):
     shapes = [Image.new("RGB", size, "red") for size in ((10, 10), (640, 100), (100, 640), (1, 50))]
     assert DinoV2Extractor(tiny).embed(shapes).shape == (4, 32)
+
+
+def test_a_very_long_picture_is_scaled_only_where_the_crop_is_taken(tiny, tmp_path, rng):
+    """1 x 3,000 pixels, scaled until the shorter side has 256, took 2 GB."""
+    extractor = DinoV2Extractor(tiny)
+    path = tmp_path / "long.png"
+    Image.fromarray(rng.integers(0, 255, size=(900, 30, 3), dtype=np.uint8)).save(path)
+    assert (extractor.embed([path]) * by_the_book(tiny, [path])[0]).sum() > 0.9999
+    sizes, processor = [], extractor.processor
+    extractor.processor = lambda images, **options: sizes.append(images.size) or processor(images=images, **options)
+    for size in ((1, 100_000), (100_000, 1), (3, 1_001)):
+        extractor.embed([Image.new("RGB", size, "red")])
+    assert sizes == [(1, 16), (16, 1), (3, 49)]
 
 
 def test_the_untrained_model_has_the_real_shapes_and_is_saved_once(hub_cache, tmp_path, monkeypatch, no_network):
