@@ -32,9 +32,21 @@ def jpeg(picture: Image.Image, size: int) -> bytes:
     return out.getvalue()
 
 
-@functools.lru_cache(maxsize=4096)
 def thumbnail(root: Path, path: str, size: int) -> bytes:
-    """Return a picture as a small JPEG; grey where its file can't be opened, which the details then say."""
+    """Return a picture as a small JPEG; grey where its file can't be opened, which the details then say.
+
+    It is made anew when the file has changed, is gone, or is there again.
+    """
+    try:
+        told = Path(root, path).stat()
+        state = (told.st_mtime_ns, told.st_ctime_ns, told.st_size)
+    except OSError:
+        state = None
+    return _thumbnail(root, path, size, state)
+
+
+@functools.lru_cache(maxsize=4096)
+def _thumbnail(root: Path, path: str, size: int, state: tuple[int, int, int] | None) -> bytes:
     try:
         return jpeg(picture_of(root, path, size), size)
     except ImageError:
