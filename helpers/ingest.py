@@ -46,6 +46,8 @@ class IngestReport:
         Files whose content is in the folder twice; one row stands for both.
     refused : list of (path, reason)
         Files that are no usable pictures.
+    left_out : str
+        What else lies in the folder, and is not listed as a picture; empty where nothing does.
     """
 
     collection: str
@@ -58,6 +60,7 @@ class IngestReport:
     missing: list[str] = field(default_factory=list)
     duplicates: list[tuple[str, str]] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    left_out: str = ""
 
     def __str__(self) -> str:
         counts = {
@@ -76,6 +79,7 @@ class IngestReport:
         lines += [f"  refused {path}: {reason}" for path, reason in self.refused]
         lines += [f"  {path} is identical to {same}" for path, same in self.duplicates]
         lines += [f"  {old} is now {new}" for old, new in self.moved]
+        lines += [f"  left out: {self.left_out}"] if self.left_out else []
         return "\n".join(lines)
 
 
@@ -211,9 +215,13 @@ def ingest(
     if not isinstance(folder, ImageFolder):
         folder = load_folder(folder)
     if not folder.paths:
-        raise FileNotFoundError(f"There is no picture in {folder.root}: JPEG, PNG, WebP, BMP, TIFF or GIF.")
+        others = folder.left_out_summary()
+        raise FileNotFoundError(
+            f"There is no picture in {folder.root}: JPEG, PNG, WebP, AVIF, BMP, TIFF or GIF"
+            f"{f', only {others}' if others else ''}."
+        )
     ensure_collection(client, image_collection(collection, extractor.dim, folder.columns))
-    report = IngestReport(collection)
+    report = IngestReport(collection, left_out=folder.left_out_summary())
     stored = stored_rows(client, collection, ["image_path", "extractor", *folder.columns])
     _refuse_other_extractor(stored, extractor, collection)
     files = _by_content(folder, stored, report)

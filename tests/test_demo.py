@@ -119,7 +119,7 @@ def test_a_folder_without_pictures_is_told_in_a_sentence(run, tmp_path):
     done = run("--images", empty)
     assert done.returncode == 1
     assert done.stderr == (
-        f"python -m helpers.demo: There is no picture in {empty}: JPEG, PNG, WebP, BMP, TIFF or GIF.\n"
+        f"python -m helpers.demo: There is no picture in {empty}: JPEG, PNG, WebP, AVIF, BMP, TIFF or GIF.\n"
     )
 
 
@@ -141,7 +141,7 @@ def refused(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 def test_a_folder_that_is_not_there_is_told_in_a_sentence(refused, tmp_path):
-    assert f"{tmp_path / 'nowhere'} is no folder" in refused("--images", tmp_path / "nowhere")
+    assert f"{tmp_path / 'nowhere'} is not a folder" in refused("--images", tmp_path / "nowhere")
 
 
 def test_a_missing_query_is_told_in_a_sentence_before_anything_is_ingested(refused, own, monkeypatch):
@@ -152,7 +152,7 @@ def test_a_missing_query_is_told_in_a_sentence_before_anything_is_ingested(refus
 
 def test_a_query_that_is_no_picture_is_told_in_a_sentence(refused, tmp_path):
     (tmp_path / "letter.jpg").write_text("Dear Anna")
-    assert "letter.jpg: no JPEG" in refused("--queries", tmp_path / "letter.jpg")
+    assert "letter.jpg: not a JPEG" in refused("--queries", tmp_path / "letter.jpg")
     assert "only http://" in refused("--queries", "ftp://127.0.0.1/a.jpg")
 
 

@@ -281,11 +281,30 @@ def test_bad_files_among_good_ones_are_named_and_the_good_ones_come_in(client, f
     assert report.added == 6
     assert [path for path, _ in report.refused] == ["empty.gif", "half.jpg", "letter.png"]
     assert "cut off" in dict(report.refused)["half.jpg"]
-    assert "  refused letter.png: no JPEG" in str(report)
+    assert "  refused letter.png: not a JPEG" in str(report)
     stored = list(rows(client).values())
     assert sorted(row["image_path"] for row in stored) == good
     expected = extractor.embed([folder / row["image_path"] for row in stored])
     assert np.abs(as_matrix(stored) - expected).max() < 1e-5  # no vector slipped to a neighbour
+
+
+def test_what_is_not_taken_from_a_folder_is_named_in_the_report(client, folder, colors):
+    for name in ("notes.txt", "raw.cr2", "@eaDir/thumb.jpg"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("no picture")
+    report = ingest(client, folder, extractor=colors)
+    assert (report.added, report.refused) == (6, [])
+    assert "  left out: 1 .cr2, 1 .txt, what is in @eaDir/" in str(report).splitlines()
+    shutil.rmtree(folder / "@eaDir")
+    assert str(ingest(client, folder, extractor=colors)).endswith("left out: 1 .cr2, 1 .txt")
+
+
+def test_a_folder_of_other_files_only_says_which(client, tmp_path, colors):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "a.cr2").write_bytes(b"raw")
+    with pytest.raises(FileNotFoundError, match=r"GIF, only 1 \.cr2\."):
+        ingest(client, own, extractor=colors)
 
 
 def test_a_refused_file_is_tried_again_once_it_is_repaired(client, folder, colors):

@@ -119,7 +119,9 @@ def test_any_form_of_the_same_picture_finds_the_same_hits(kit, extractor):
 
 
 @pytest.fixture
-def web() -> Iterator[str]:
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("MEMORA_ALLOW_PRIVATE_ADDRESSES", "1")
+
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             pass
@@ -142,7 +144,7 @@ def test_an_address_on_the_web_can_be_searched_with(kit, extractor, web):
 
 def test_a_query_that_is_no_picture_is_refused_with_its_name(kit, extractor, tmp_path):
     (tmp_path / "letter.jpg").write_text("no picture")
-    with pytest.raises(ImageError, match=r"letter\.jpg: no JPEG"):
+    with pytest.raises(ImageError, match=r"letter\.jpg: not a JPEG"):
         search(kit, tmp_path / "letter.jpg", extractor=extractor)
 
 

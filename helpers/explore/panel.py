@@ -394,7 +394,7 @@ class SearchPanel(widgets.VBox):
                 widgets.HBox([self._address, self._get]),
                 _help("A picture on the web; Enter fetches it."),
                 self._view,
-                _help(f"JPEG, PNG, WebP, BMP, TIFF or GIF; up to {MAX_BYTES >> 20} MB."),
+                _help(f"JPEG, PNG, WebP, AVIF, BMP, TIFF or GIF; up to {MAX_BYTES >> 20} MB."),
                 widgets.HBox(self._sides, layout={"flex_flow": "row wrap"}),
                 _help("The part to search by, in pixels."),
                 self._whole,

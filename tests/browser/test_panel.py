@@ -78,12 +78,13 @@ def server(command: list[str], home: Path, **variables: str) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    variables |= {"JUPYTER_CONFIG_DIR": str(home / "jupyter"), "MEMORA_ALLOW_PRIVATE_ADDRESSES": "1"}
     log = home / f"{port}.log"
     with log.open("w") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", *command, f"--port={port}"],
             cwd=ROOT,
-            env=surroundings(home) | {"JUPYTER_CONFIG_DIR": str(home / "jupyter")} | variables,
+            env=surroundings(home) | variables,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

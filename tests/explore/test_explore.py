@@ -208,7 +208,8 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_opened(session):
     assert "50 MB" in session.message
 
 
-def test_an_address_that_does_not_answer_is_told(session):
+def test_an_address_that_does_not_answer_is_told(session, monkeypatch):
+    monkeypatch.setenv("MEMORA_ALLOW_PRIVATE_ADDRESSES", "1")
     session.ask("http://127.0.0.1:9/cat.jpg")
     assert session.state == "failed"
     assert "127.0.0.1:9" in session.message
@@ -231,8 +232,9 @@ class Slow(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def slow() -> Iterator[tuple[str, Event]]:
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Event]]:
     """Return the address of a picture on a server that answers when the event is set."""
+    monkeypatch.setenv("MEMORA_ALLOW_PRIVATE_ADDRESSES", "1")
     Slow.gate = Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
     Thread(target=server.serve_forever, daemon=True).start()

@@ -1,0 +1,33 @@
+"""Why a picture or a metadata.csv can't be used."""
+
+import re
+
+LONGEST = 200  # letters of a path or an address in a message
+# What stands before the @ of an address, also where a "/" in a password hides the end of it.
+SECRET = re.compile(r"(?<=://)(?:[^/?#\s]*|[^/?#\s:@]*:(?!\d+(?:[/?#]|$))\S*)@")
+
+
+class ImageError(ValueError):
+    """A picture can't be used; says which one and why.
+
+    Parameters
+    ----------
+    name : str
+        The file, address or a description of the input; a message shows it shortened and without a password.
+    reason : str
+        Why not.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = shortened(name), SECRET.sub("***@", reason)
+        super().__init__(f"{self.name}: {self.reason}")
+
+
+class MetadataError(ValueError):
+    """Files and metadata.csv do not agree."""
+
+
+def shortened(text: str) -> str:
+    """Return a path or an address as a message may show it: without a password, and not longer than two lines."""
+    text = SECRET.sub("***@", text)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}... ({len(text):,} letters)"
