@@ -18,7 +18,6 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from helpers.images import DATA, list_images
-from tests import plan
 
 ROOT = Path(__file__).resolve().parent.parent
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
@@ -202,10 +201,3 @@ def test_importing_helpers_imports_neither_torch_nor_the_engine() -> None:
 def test_the_kit_stays_small_enough_to_be_read(files: str) -> None:
     lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in ROOT.glob(files)}
     assert 0 < sum(lines.values()) <= SIZES[files], f"{sum(lines.values()):,} lines in {files}"
-
-
-@pytest.mark.parametrize("file", [*plan.ONLY, *plan.ALL_BUT])
-def test_the_plan_names_tests_that_exist(file: str) -> None:
-    """A test that was renamed would move from `make test-all` to `make test`, or back."""
-    text = (ROOT / file).read_text(encoding="utf-8")
-    assert all(f"def {test}(" in text for test in [*plan.ONLY.get(file, []), *plan.ALL_BUT.get(file, [])])
