@@ -127,6 +127,7 @@ def project(vectors: np.ndarray, method: str = "t-SNE") -> np.ndarray:
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
 
     if method not in ("t-SNE", "PCA"):
         raise ValueError(f"method is {method!r}; allowed: 't-SNE', 'PCA'")
@@ -137,7 +138,9 @@ def project(vectors: np.ndarray, method: str = "t-SNE") -> np.ndarray:
     else:
         reduced = PCA(min(50, *vectors.shape), random_state=0).fit_transform(vectors)
         perplexity = min(30, (len(vectors) - 1) / 3)
-        places = TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(reduced)
+        # One thread: several wait for each other after every step, spinning; on a busy machine that took minutes.
+        with threadpool_limits(1):
+            places = TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(reduced)
     low, high = places.min(0), places.max(0)
     return 0.03 + 0.94 * (places - low) / np.where(high > low, high - low, 1)
 
