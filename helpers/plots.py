@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from helpers.images import DATA, ImageError, Source, open_image
+from helpers.labels import drawable, finished, fitting
 from helpers.search import Hit
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ def mark(hit: Hit, category: str | None) -> Mark:
     if not category or not hit.category:
         return UNKNOWN
     return RIGHT if hit.category == category else WRONG
+
+
+def _name(hit: Hit) -> str:
+    """Return what to call a hit: its category, its file's name, or its rank where no letter of that can be drawn."""
+    name = drawable(hit.category or Path(hit.path).name)
+    return name if any(letter.isalnum() for letter in Path(name).stem) else f"hit {hit.rank}"
 
 
 def _thumbnail(source: Source) -> np.ndarray:
@@ -87,17 +94,18 @@ def show_hits(query: Source, hits: Sequence[Hit], *, category: str | None = None
     figure, axes = plt.subplots(1, columns, figsize=(1.35 * columns, 1.85), squeeze=False, layout="constrained")
     for axis, tile in zip(axes[0], tiles, strict=True):
         axis.imshow(tile)
-    axes[0, 0].set_title(f"query\n{category or ''}", fontsize=8, parse_math=False)  # names may have a $ in them
-    for axis, hit in zip(axes[0, 1:], hits, strict=True):
+    titles = [("query\n" + (category or ""), "black")]
+    for hit in hits:
         _, color, sign = mark(hit, category)
-        title = f"{hit.distance:.3f} {sign}\n{hit.category or hit.path[-24:]}"
-        axis.set_title(title, fontsize=8, color=color, parse_math=False)
+        titles.append((f"{hit.distance:.3f} {sign}\n{_name(hit)}", color))
+    for axis, (title, color) in zip(axes[0], titles, strict=True):
+        title = fitting(title, 1.25, size=8)
+        axis.set_title(title, fontsize=8, color=color, parse_math=False)  # names may have a $ in them
     for axis in axes[0]:
         axis.set_xticks([])
         axis.set_yticks([])
-    plt.close(figure)  # the cell shows it once, as its value
     print(summary(hits, category))
-    return figure
+    return finished(figure)
 
 
 def show_images(pictures: Sequence[tuple[Source, str]], *, columns: int = 7) -> "Figure":
@@ -123,11 +131,10 @@ def show_images(pictures: Sequence[tuple[Source, str]], *, columns: int = 7) -> 
         axis.axis("off")
     for axis, (picture, title) in zip(axes.flat, pictures, strict=False):
         axis.imshow(_thumbnail(picture))
-        axis.set_title(title, fontsize=8, parse_math=False)
-    plt.close(figure)
+        axis.set_title(fitting(title, 1.1, size=8), fontsize=8, parse_math=False)
     titles = ", ".join(dict.fromkeys(" ".join(title.split()) for _, title in pictures))
     print(f"{len(pictures)} pictures: {titles}" if len(pictures) > 1 else f"A picture: {titles}")
-    return figure
+    return finished(figure)
 
 
 def summary(hits: Sequence[Hit], category: str | None = None) -> str:
@@ -177,7 +184,8 @@ def show_many(
     for number, ((_, category), found, (first, *others)) in enumerate(zip(queries, hits, tiles, strict=True)):
         left, top = (number // rows) * widest, -(number % rows) * 1.22
         axis.imshow(first, extent=(left, left + 1, top - 1, top))
-        axis.text(left, top + 0.03, category, fontsize=6.5, va="bottom", weight="bold", parse_math=False)
+        title = fitting(category, 0.85, size=6.5, weight="bold")
+        axis.text(left, top + 0.03, title, fontsize=6.5, va="bottom", weight="bold", parse_math=False)
         for column, (hit, tile) in enumerate(zip(found, others, strict=True), start=1):
             x = left + column + 0.1
             _, color, sign = mark(hit, category)
@@ -188,12 +196,11 @@ def show_many(
     axis.set_ylim(-1.22 * rows + 0.2, 0.35)
     axis.set_aspect("equal")
     axis.axis("off")
-    plt.close(figure)
     marks = [mark(hit, category) for (_, category), found in zip(queries, hits, strict=True) for hit in found]
     known = len(marks) - marks.count(UNKNOWN)
     right = f"{marks.count(RIGHT)} of {known} hits have the query's category" if known else f"{len(marks)} hits"
     print(f"{len(queries)} queries; {right}")
-    return figure
+    return finished(figure)
 
 
 def show_similarities(vectors: np.ndarray, labels: Sequence[str]) -> "Figure":
@@ -215,14 +222,14 @@ def show_similarities(vectors: np.ndarray, labels: Sequence[str]) -> "Figure":
     shown = axis.imshow(similarity, cmap="viridis", vmin=0, vmax=1)
     names = list(dict.fromkeys(labels))
     middles = [np.mean([i for i, label in enumerate(labels) if label == name]) for name in names]
-    axis.set_xticks(middles, names, rotation=60, ha="right", fontsize=8, parse_math=False)
-    axis.set_yticks(middles, names, fontsize=8, parse_math=False)
+    shown_names = [drawable(name) for name in names]
+    axis.set_xticks(middles, shown_names, rotation=60, ha="right", fontsize=8, parse_math=False)
+    axis.set_yticks(middles, shown_names, fontsize=8, parse_math=False)
     figure.colorbar(shown, label="cosine similarity")
-    plt.close(figure)
     pairs = {"on average within a group": similarity[same & others], "between groups": similarity[~same]}
     told = ", ".join(f"{values.mean():.2f} {where}" for where, values in pairs.items() if values.size)
     print(f"{len(labels)} pictures: similarity {told or 'needs two of them'}")
-    return figure
+    return finished(figure)
 
 
 def picture_map(
@@ -254,5 +261,4 @@ def picture_map(
     if query is not None:
         for color, width in (("white", 7), ("black", 3)):  # seen on any picture
             axis.plot(*query, "o", ms=34, mfc="none", mec=color, mew=width, zorder=9)
-    plt.close(figure)
-    return figure
+    return finished(figure)

@@ -1,6 +1,7 @@
 """Pictures of queries, hits and similarities: what they show, and the line that says the same in words."""
 
 import io
+import itertools
 import re
 import warnings
 from collections.abc import Iterator
@@ -103,10 +104,45 @@ def test_right_and_wrong_are_told_apart_by_a_sign_and_not_by_color_alone():
 
 def test_without_known_kinds_there_is_no_mark_but_the_path():
     titles = [axis.get_title() for axis in show_hits(MUG, PLAIN).axes]
-    assert titles == ["query\n", "0.910 \nimages/mug/mug_02.jpg", "0.500 \nges/teapot/teapot_01.jpg"]
+    assert titles == ["query\n", "0.910 \nmug_02.jpg", "0.500 \nteapot_01.jpg"]
     for category, hits in ((None, HITS), ("mug", PLAIN)):
         titles = [axis.get_title() for axis in show_hits(MUG, hits, category=category).axes]
         assert not any(sign in title for title in titles for sign in "✓✗")
+
+
+LONG = "a folder with a long name/another one/IMG_20240101_123456_HDR_edited_again.jpg"
+
+
+def test_names_are_cut_at_their_end_and_never_lie_on_their_neighbours(tmp_path):
+    """Of a path the name counts, and of a name its beginning."""
+    names = [LONG, LONG.upper(), "W" * 80 + ".jpg", "i" * 200, "mug.jpg"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / name, "PNG")
+    hits = [Hit(rank, 0.9, rank, name) for rank, name in enumerate(names, start=1)]
+    figures = [
+        show_hits(MUG, hits, root=tmp_path, category="W" * 80),
+        show_images([(MUG, f"{name}\n{name}") for name in names]),
+        show_many([(MUG, name) for name in names], [hits[:1]] * 5, root=tmp_path, blocks=2),
+    ]
+    _, first, _, _, narrow, short = (axis.get_title().split("\n")[1] for axis in figures[0].axes)
+    assert first.startswith("IMG_20240101")
+    assert re.fullmatch("i{30,}…", narrow)
+    assert short == "mug.jpg"
+    for figure in figures:
+        drawn(figure)
+        texts = [axis.title for axis in figure.axes] if len(figure.axes) > 1 else figure.axes[0].texts
+        boxes = [text.get_window_extent() for text in texts if text.get_text()]
+        assert len(boxes) >= 5
+        assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+        assert any(text.get_text().endswith("…") for text in texts)
+
+
+def test_a_category_that_is_cut_in_the_picture_is_still_compared_whole():
+    hit = Hit(1, 0.9, 1, "images/mug/mug_02.jpg", {"category": "a very long name of a kind of thing"})
+    texts = show_many([(MUG, hit.category)], [[hit]]).axes[0].texts
+    assert texts[0].get_text().endswith("…")
+    assert texts[1].get_text() == f"0.90 {RIGHT.sign}"
 
 
 def test_no_hits_still_show_the_query(capsys):

@@ -15,6 +15,7 @@ from helpers.explore.browser import MapView
 from helpers.explore.pictures import thumbnail, words
 from helpers.explore.session import NEEDED, SearchSession
 from helpers.images import DATA
+from helpers.labels import drawable, finished
 from helpers.memora import InvalidRequestError, Memora, MemoraError
 from helpers.plots import picture_map
 from helpers.search import as_matrix
@@ -280,6 +281,6 @@ def show_map(
         most = Counter(values[i] for i in around).most_common(1)[0][0]
         print(f"The ring is the query: it lies among pictures of {by} {most}.")
     figure = picture_map([root / path for path in made.paths], made.places, [colors[v] for v in values], place)
-    legend = [Line2D([], [], color=colors[v], lw=5, label=v) for v in sorted(colors)]
+    legend = [Line2D([], [], color=colors[v], lw=5, label=drawable(v)) for v in sorted(colors)]
     figure.legend(handles=legend, loc="outside lower center", ncols=7, fontsize=8)
-    return figure
+    return finished(figure)

@@ -8,6 +8,7 @@ import numpy as np
 
 from helpers.indexing.measure import Blame, Measured
 from helpers.indexing.on_a_plane import Flat, Hnsw, Ivf, Visit, nearest
+from helpers.labels import drawable, finished
 from helpers.plots import BLUE, DARK_GREY, GREY, LIGHT_BLUE, LIGHT_GREY, ORANGE, PALE_BLUE, SERIES, VERMILION
 
 if TYPE_CHECKING:
@@ -30,18 +31,19 @@ def show_blame(rows: Mapping[str, Blame]) -> "Figure":
     left = np.zeros(len(rows))
     for name, label, color, hatch in parts:
         width = np.array([getattr(row, name) for row in rows.values()])
-        axis.barh(list(rows), width, left=left, color=color, hatch=hatch, edgecolor="black", lw=0.5, label=label)
+        style: dict[str, Any] = {"color": color, "hatch": hatch, "edgecolor": "black", "lw": 0.5, "label": label}
+        axis.barh(range(len(rows)), width, left=left, **style)
         left += width
+    axis.set_yticks(range(len(rows)), [drawable(name) for name in rows], parse_math=False)
     axis.invert_yaxis()
     axis.set(xlim=(0, 1), xlabel="part of the ten hits")
     figure.legend(fontsize=8, ncols=3, frameon=False, loc="outside lower center")
-    plt.close(figure)
     for name, row in rows.items():
         print(
             f"{name}: recall {row.recall:.2f}, right {row.precision:.2f}, of the wrong the embedding "
             f"{row.embedding:.2f}, the index {row.index:.2f}, missing {row.missing:.2f}"
         )
-    return figure
+    return finished(figure)
 
 
 def show_curves(curves: Mapping[str, Sequence[tuple[int, Measured]]], *, exact: Measured | None = None) -> "Figure":
@@ -61,7 +63,7 @@ def show_curves(curves: Mapping[str, Sequence[tuple[int, Measured]]], *, exact: 
     styles = [(color, marker + line) for (color, marker), line in zip(SERIES, ("-", "--", ":", "-."), strict=True)]
     for (name, points), (color, style) in zip(curves.items(), cycle(styles), strict=False):  # the styles have no end
         recalls = [measured.recall for _, measured in points]
-        by_setting.plot([setting for setting, _ in points], recalls, style, color=color, label=name, ms=5)
+        by_setting.plot([setting for setting, _ in points], recalls, style, color=color, label=drawable(name), ms=5)
         by_time.plot([measured.p50 for _, measured in points], recalls, style, color=color, ms=5)
         told = ", ".join(f"{recall:.2f} at {setting}" for recall, (setting, _) in zip(recalls, points, strict=True))
         print(f"{name}: recall {told}")
@@ -82,8 +84,7 @@ def show_curves(curves: Mapping[str, Sequence[tuple[int, Measured]]], *, exact: 
         axis.xaxis.set_minor_locator(NullLocator())
         axis.grid(color=LIGHT_GREY, lw=0.5)
     figure.legend(fontsize=8, ncols=4, frameon=False, loc="outside lower center")
-    plt.close(figure)
-    return figure
+    return finished(figure)
 
 
 def show_flat(index: Flat, query: np.ndarray, *, k: int = 5) -> "Figure":
@@ -103,7 +104,7 @@ def show_flat(index: Flat, query: np.ndarray, *, k: int = 5) -> "Figure":
     _draw_points(axis, index.points, query, visit, k)
     _legend(figure)
     print(f"FLAT: {_summary(index.points, query, visit, k)}")
-    return figure
+    return finished(figure)
 
 
 def show_ivf(index: Ivf, query: np.ndarray, *, nprobes: Sequence[int] = (1, 3), k: int = 5) -> "Figure":
@@ -135,7 +136,7 @@ def show_ivf(index: Ivf, query: np.ndarray, *, nprobes: Sequence[int] = (1, 3), 
         axis.set_title(f"nlist {len(index.lists)}, nprobe {nprobe}", fontsize=9)
         print(f"IVF_FLAT, nprobe {nprobe} of {len(index.lists)}: {_summary(index.points, query, visit, k)}")
     _legend(figure)
-    return figure
+    return finished(figure)
 
 
 def show_hnsw(index: Hnsw, query: np.ndarray, *, ef: int = 8, k: int = 5) -> "Figure":
@@ -167,14 +168,13 @@ def show_hnsw(index: Hnsw, query: np.ndarray, *, ef: int = 8, k: int = 5) -> "Fi
         f"HNSW, M {index.m}, ef {ef}: {len(index.layers)} layers, {sum(len(walk) - 1 for walk in visit.walks)} steps; "
         f"{_summary(index.points, query, visit, k)}"
     )
-    return figure
+    return finished(figure)
 
 
 def _figure(panels: int, size: tuple[float, float]) -> tuple["Figure", Sequence["Axes"]]:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, panels, figsize=size, squeeze=False, layout="constrained")
-    plt.close(figure)  # the cell shows it once, as its value
     return figure, axes[0]
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helpers.labels import drawable, finished
 from helpers.plots import BLUE, SERIES, VERMILION
 from helpers.quality.factors import Sharing
 from helpers.quality.metrics import Interval, Quality
@@ -35,12 +36,11 @@ def show_quality(rows: Sequence[Quality]) -> "Figure":
         axis.set(xlim=(-0.02, 1.02))
         axis.set_title(title, fontsize=10)
         axis.grid(axis="x", alpha=0.3)
-    axes[0].set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8, parse_math=False)
+    axes[0].set_yticks(range(len(rows)), [drawable(row.name) for row in rows], fontsize=8, parse_math=False)
     axes[0].invert_yaxis()
-    plt.close(figure)
     best, worst = max(rows, key=lambda row: row.map.mean), min(rows, key=lambda row: row.map.mean)
     print(f"mAP from {worst.map.mean:.2f} ({worst.name}) to {best.map.mean:.2f} ({best.name}); bars: 95 % intervals")
-    return figure
+    return finished(figure)
 
 
 def show_sharing(found: Mapping[str, Mapping[str, Sharing]]) -> "Figure":
@@ -66,18 +66,17 @@ def show_sharing(found: Mapping[str, Mapping[str, Sharing]]) -> "Figure":
             luminance = np.power(shown.cmap(shown.norm(above[y, x]))[:3], 2.2) @ (0.2126, 0.7152, 0.0722)
             color = "white" if luminance < 0.18 else "black"  # where both have the same contrast
             axis.text(x, y, f"{one.share:.2f} / {one.matched:.2f}", ha="center", va="center", fontsize=8, color=color)
-    axis.set_xticks(range(len(factors)), factors, fontsize=8, parse_math=False)
-    axis.set_yticks(range(len(kinds)), kinds, fontsize=8, parse_math=False)
+    axis.set_xticks(range(len(factors)), [drawable(factor) for factor in factors], fontsize=8, parse_math=False)
+    axis.set_yticks(range(len(kinds)), [drawable(kind) for kind in kinds], fontsize=8, parse_math=False)
     axis.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     bar = figure.colorbar(shown, label="share - matched", extend="both")
     bar.ax.tick_params(labelsize=7)
-    plt.close(figure)
     told = []
     for factor, column in zip(factors, above.T, strict=True):
         most = int(column.argmax())
         told.append(f"{factor}: {kinds[most]} {column[most]:+.2f}" if column[most] > 0.05 else f"{factor}: none")
     print(f"share / matched; most above, {', '.join(told)}")
-    return figure
+    return finished(figure)
 
 
 def show_recall(found: Mapping[str, Mapping[str, Interval]]) -> "Figure":
@@ -97,16 +96,16 @@ def show_recall(found: Mapping[str, Mapping[str, Interval]]) -> "Figure":
         for y, edit in zip(places, edits, strict=True):
             one = values[edit]
             axis.plot([one.low, one.high], [y, y], color=color, linewidth=4, alpha=0.35, solid_capstyle="butt")
-        axis.plot([values[edit].mean for edit in edits], places, marker, color=color, markersize=5, label=kind)
+        means = [values[edit].mean for edit in edits]
+        axis.plot(means, places, marker, color=color, markersize=5, label=drawable(kind))
     axis.set(xlim=(-0.02, 1.02), xlabel="recall@1: the original is the nearest")
-    axis.set_yticks(range(len(edits)), edits, fontsize=8, parse_math=False)
+    axis.set_yticks(range(len(edits)), [drawable(edit) for edit in edits], fontsize=8, parse_math=False)
     axis.invert_yaxis()
     axis.grid(axis="x", alpha=0.3)
     axis.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(found), frameon=False)
-    plt.close(figure)
     told = [f"{kind} {np.mean([one.mean for one in values.values()]):.2f}" for kind, values in found.items()]
     print(f"recall@1 over {len(edits)} edits: {', '.join(told)}; bars: 95 % intervals")
-    return figure
+    return finished(figure)
 
 
 def show_threshold(
@@ -146,6 +145,5 @@ def show_threshold(
     right.set(xlabel="recall", ylabel="precision", xlim=(0, 1.03), ylim=(min(0.45, precision.min()), 1.03))
     right.grid(alpha=0.3)
     right.legend(fontsize=7, loc="lower left")
-    plt.close(figure)
     print(f"at {threshold:.2f}: {found:.2f} of the copies recognised, {alarms:.2f} of the strangers taken for copies")
-    return figure
+    return finished(figure)
