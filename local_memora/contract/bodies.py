@@ -1,4 +1,8 @@
-"""What may be sent: the bodies of the contract's calls."""
+"""What may be sent: the bodies of the contract's calls, and the limits of each input.
+
+A limit stands in a body's type where it can, and so in the OpenAPI description too. Many are Milvus':
+https://milvus.io/docs/limitations.md
+"""
 
 import re
 from typing import Annotated, Any, Literal
@@ -15,6 +19,9 @@ from pydantic import (
 
 from local_memora.contract.schema import (
     MAX_DIM,
+    MAX_FIELDS,
+    MAX_JSON,
+    MAX_PARTITIONS,
     MAX_VARCHAR,
     CollectionSchema,
     ElementTypeParams,
@@ -27,7 +34,17 @@ from local_memora.contract.schema import (
     refusal,
 )
 
-MAX_HITS = 16_384  # Milvus' limit: https://milvus.io/docs/limitations.md
+MAX_HITS = 16_384  # hits of one query, rows of one answer, keys of one get
+MAX_QUERIES = 16_384  # query vectors of one search
+MAX_FOUND = 1_000_000  # hits of all queries of one search together
+MAX_GROUPS = 1_024  # groups of one query: each is left out by name while the next is looked for
+MAX_SEARCHES = 16  # searches of one hybrid search
+MAX_ROWS = 100_000  # rows of one insert or upsert
+MAX_OUTPUT_FIELDS = 1_024
+MAX_FILTER = 1_000_000  # characters: room for MAX_ITEMS keys
+MAX_ITEMS = 50_000  # values in a filter's lists: LanceDB takes some 8 s of one processor for 500,000
+MAX_PARTS = 4_000  # other parts of a filter: engines walk long chains of `or` by recursion, and overflow their stack
+MAX_DEPTH = 20  # levels of a filter: engines' own parsers give up at about 25
 PROJECT_ID = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,254}"
 
 
@@ -38,7 +55,18 @@ def _project_id(value: str) -> str:
 
 
 ProjectId = Annotated[str, AfterValidator(_project_id), Field(json_schema_extra={"pattern": f"^{PROJECT_ID}$"})]
-Names = Annotated[list[Name], Field(min_length=1)]
+Names = Annotated[list[Name], Field(min_length=1, max_length=MAX_PARTITIONS)]
+Indexes = Annotated[list[IndexSpec], Field(max_length=MAX_FIELDS)]
+OutputFields = Annotated[list[Annotated[str, Field(max_length=MAX_JSON)]], Field(max_length=MAX_OUTPUT_FIELDS)]
+Filter = Annotated[
+    str,
+    Field(
+        max_length=MAX_FILTER,
+        description=f"a condition such as `year > 2020`: at most {MAX_PARTS:,} parts, nested at most {MAX_DEPTH} deep, "
+        f"and {MAX_ITEMS:,} values in lists",
+    ),
+]
+SomeFilter = Annotated[Filter, Field(min_length=1)]
 
 
 class Body(Wire):
@@ -60,7 +88,7 @@ class CreateParams(Wire):
     enable_dynamic_field: bool | None = None
     shards_num: Annotated[int, Field(ge=1, le=16)] | None = None
     partitions_num: Annotated[int, Field(ge=1, le=1_024)] | None = None
-    ttl_seconds: Annotated[int, Field(ge=1)] | None = None
+    ttl_seconds: Annotated[int, Field(ge=1, lt=2**31)] | None = None
 
 
 class Create(OnCollection):
@@ -74,7 +102,7 @@ class Create(OnCollection):
     primary_field_name: Name = "id"
     vector_field_name: Name = "vector"
     schema_: Annotated[CollectionSchema | None, Field(alias="schema")] = None
-    index_params: list[IndexSpec] = []
+    index_params: Indexes = []
     params: CreateParams = CreateParams()
 
     @model_validator(mode="after")
@@ -85,7 +113,7 @@ class Create(OnCollection):
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> "Create":
-        """Refuse what is said twice, differently: one of the two would be ignored without a word."""
+        """Refuse contradictory values; one would be silently ignored."""
         if self.schema_ and self.dimension not in (None, *(field.dim for field in self.schema_.vectors)):
             raise ValueError(f"dimension is {self.dimension}, but no vector field of the schema has this dim")
         metrics = {index.metric_type for index in self.index_params} or {"COSINE"}
@@ -157,7 +185,7 @@ class OnPartitions(OnCollection):
 class CreateIndexes(OnCollection):
     """indexes/create."""
 
-    index_params: Annotated[list[IndexSpec], Field(min_length=1)]
+    index_params: Annotated[Indexes, Field(min_length=1)]
 
 
 class OnIndex(OnCollection):
@@ -166,11 +194,22 @@ class OnIndex(OnCollection):
     index_name: Name
 
 
-Rows = Annotated[
-    list[dict[str, Any]],
-    BeforeValidator(lambda rows: [rows] if isinstance(rows, dict) else rows),
-    WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": "object"}, "minItems": 1}, {"type": "object"}]}),
-]
+def _counted(values: list[Any], most: int, what: str) -> list[Any]:
+    """Refuse more than one call may hold; a list in the type would say it less plainly."""
+    if len(values) > most:
+        raise ValueError(f"{len(values):,} {what}; at most {most:,} in one call: send them in several calls")
+    return values
+
+
+def _rows(data: Any) -> Any:
+    """Turn one row into a list of one."""
+    if data == []:
+        raise ValueError("it holds no row")
+    return _counted(data, MAX_ROWS, "rows") if isinstance(data, list) else [data] if isinstance(data, dict) else data
+
+
+OBJECTS = {"type": "array", "items": {"type": "object"}, "minItems": 1, "maxItems": MAX_ROWS}
+Rows = Annotated[list[dict[str, Any]], BeforeValidator(_rows), WithJsonSchema({"anyOf": [OBJECTS, {"type": "object"}]})]
 
 
 class Store(OnCollection):
@@ -180,10 +219,22 @@ class Store(OnCollection):
     partition_name: Name | None = None
 
 
-VECTOR = {"type": "array", "items": {"type": "number"}, "minItems": 1}
+VECTOR = {"type": "array", "items": {"type": "number"}, "minItems": 1, "maxItems": MAX_DIM}
+
+
+def _vectors(data: list[Any], most: int) -> list[Any]:
+    """Turn one vector into a list of one; numpy checks the numbers later, against the collection's schema."""
+    return _counted(data if isinstance(data[0], list) else [data], most, "query vectors")
+
+
+def _schema_of(most: int) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [VECTOR, {"type": "array", "items": VECTOR, "minItems": 1, "maxItems": most}]})
+
+
 Vectors = Annotated[
-    list[Any], Field(min_length=1), WithJsonSchema({"anyOf": [VECTOR, {**VECTOR, "items": VECTOR}]})
-]  # what is in them is checked against the collection's schema, in numpy
+    list[Any], Field(min_length=1), AfterValidator(lambda data: _vectors(data, MAX_QUERIES)), _schema_of(MAX_QUERIES)
+]
+OneVector = Annotated[list[Any], Field(min_length=1), AfterValidator(lambda data: _vectors(data, 1)), _schema_of(1)]
 
 
 class SearchKnobs(Wire):
@@ -203,30 +254,48 @@ class SearchParams(Wire):
     params: SearchKnobs = SearchKnobs()
 
 
-class Search(OnCollection):
-    """vectors/search: `data` is one vector, or a list of vectors."""
+class OneSearch(Wire):
+    """What each search says; `data` is made a list of vectors."""
 
     data: Vectors
     anns_field: Name
-    filter: str | None = None
-    limit: Annotated[int, Field(ge=1, le=MAX_HITS)] = 100
+    filter: Filter | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_HITS, description=f"limit + offset is at most {MAX_HITS:,}")] = 100
     offset: Annotated[int, Field(ge=0, le=MAX_HITS)] = 0
-    grouping_field: Name | None = None
-    output_fields: list[str] | None = None
+    grouping_field: Annotated[Name, Field(description=f"limit + offset is then at most {MAX_GROUPS:,}")] | None = None
+
+    @property
+    def wanted(self) -> int:
+        """How many hits, or groups, to find for each query."""
+        return self.limit + self.offset
+
+    @model_validator(mode="after")
+    def _asks_for_little_enough(self) -> "OneSearch":
+        if self.wanted > MAX_HITS:
+            raise ValueError(f"limit + offset is {self.wanted:,}; at most {MAX_HITS:,}")
+        if self.grouping_field and self.wanted > MAX_GROUPS:
+            raise ValueError(f"limit + offset is {self.wanted:,}; with a groupingField at most {MAX_GROUPS:,}")
+        if (found := len(self.data) * self.wanted) > MAX_FOUND:
+            raise ValueError(
+                f"{len(self.data):,} queries x (limit + offset) {self.wanted:,} are {found:,} hits; at most "
+                f"{MAX_FOUND:,} in one call: send fewer queries, or a smaller limit"
+            )
+        return self
+
+
+class Search(OnCollection, OneSearch):
+    """vectors/search: `data` is one vector, or a list of vectors."""
+
+    output_fields: OutputFields | None = None
     search_params: SearchParams = SearchParams()
     partition_names: Names | None = None
 
 
-class SubSearch(Wire):
+class SubSearch(OneSearch):
     """One of the searches that vectors/hybrid_search combines; `data` is one vector."""
 
-    data: Vectors
-    anns_field: Name
-    filter: str | None = None
-    grouping_field: Name | None = None
+    data: OneVector
     metric_type: Metric | None = None
-    limit: Annotated[int, Field(ge=1, le=MAX_HITS)] = 100
-    offset: Annotated[int, Field(ge=0, le=MAX_HITS)] = 0
     ignore_growing: bool = False
     params: SearchKnobs = SearchKnobs()
 
@@ -240,7 +309,7 @@ class RrfParams(Wire):
 class WeightedParams(Wire):
     """A weighted sum of the searches' scores."""
 
-    weights: list[Annotated[float, Field(ge=0, le=1)]]
+    weights: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1, max_length=MAX_SEARCHES)]
 
 
 class Rrf(Wire):
@@ -260,34 +329,50 @@ class Weighted(Wire):
 class HybridSearch(OnCollection):
     """vectors/hybrid_search."""
 
-    search: Annotated[list[SubSearch], Field(min_length=1, max_length=16)]
+    search: Annotated[list[SubSearch], Field(min_length=1, max_length=MAX_SEARCHES)]
     rerank: Annotated[Rrf | Weighted, Field(discriminator="strategy")]
-    output_fields: list[str] | None = None
+    output_fields: OutputFields | None = None
     partition_names: Names | None = None
+
+    @model_validator(mode="after")
+    def _weighs_each_search(self) -> "HybridSearch":
+        weights = len(self.rerank.params.weights) if isinstance(self.rerank, Weighted) else len(self.search)
+        if weights != len(self.search):
+            raise ValueError(f"rerank has {weights} weights for {len(self.search)} searches: one for each")
+        return self
 
 
 class Query(OnCollection):
     """vectors/query."""
 
-    filter: Annotated[str, Field(min_length=1)]
-    output_fields: list[str] | None = None
+    filter: SomeFilter
+    output_fields: OutputFields | None = None
     partition_names: Names | None = None
 
 
-KEY = {"type": ["integer", "string"]}  # which of them, the collection's schema knows
-Keys = Annotated[Any, WithJsonSchema({"anyOf": [KEY, {"type": "array", "items": KEY}]})]
+def _keys(keys: Any) -> list[Any]:
+    """Turn one key into a list of one; the collection's schema knows their type."""
+    return _counted(keys if isinstance(keys, list) else [keys], MAX_HITS, "keys")
+
+
+KEY = {"type": ["integer", "string"], "minimum": -(2**63), "exclusiveMaximum": 2**63, "maxLength": MAX_VARCHAR}
+Keys = Annotated[
+    list[Any],
+    BeforeValidator(_keys),
+    WithJsonSchema({"anyOf": [KEY, {"type": "array", "items": KEY, "maxItems": MAX_HITS}]}),
+]
 
 
 class Get(OnCollection):
     """vectors/get."""
 
     id: Keys
-    output_fields: list[str] | None = None
+    output_fields: OutputFields | None = None
     partition_names: Names | None = None
 
 
 class Delete(OnCollection):
     """vectors/delete."""
 
-    filter: Annotated[str, Field(min_length=1)]
+    filter: SomeFilter
     partition_name: Name | None = None

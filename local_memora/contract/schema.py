@@ -14,6 +14,7 @@ MAX_DIM = 32_768
 MAX_VARCHAR = 65_535
 MAX_JSON = 65_536
 MAX_PARTITIONS = 1_024
+MAX_FIELDS = 64
 SHORTEST, LONGEST = 1e-30, 1e37  # squared lengths: 32 bits hold every distance between; shorter is zero for COSINE
 INTEGERS = {"Int8": 8, "Int16": 16, "Int32": 32, "Int64": 64}
 SCALARS = (*INTEGERS, "Bool", "Float", "Double", "VarChar")
@@ -104,7 +105,7 @@ class FieldSchema(Wire):
 class CollectionSchema(Wire):
     """All columns of a collection."""
 
-    fields_: Annotated[list[FieldSchema], Field(alias="fields", min_length=1, max_length=64)]
+    fields_: Annotated[list[FieldSchema], Field(alias="fields", min_length=1, max_length=MAX_FIELDS)]
     auto_id: Annotated[bool, Field(alias="autoID")] = False
     enable_dynamic_field: bool = False
 

@@ -4,11 +4,11 @@ import difflib
 import math
 from typing import Any
 
+from local_memora.contract.bodies import MAX_DEPTH
 from local_memora.contract.errors import ApiError, shown
 from local_memora.contract.schema import DYNAMIC, INTEGERS, CollectionSchema, FieldSchema
-from local_memora.filters.parse import Call, Field, Literal, Node, Operation, Path, parse, wrong
+from local_memora.filters.parse import Call, Field, Literal, Node, Operation, Path, fits, parse, wrong
 
-MAX_DEPTH = 20  # engines' own parsers give up at about 25
 A = {"bool": "true or false", "int": "a number", "float": "a number", "text": "a text", "json": "a JSON value"}
 KINDS = {**dict.fromkeys(INTEGERS, "int"), "Bool": "bool", "Float": "float", "Double": "float", "VarChar": "text"}
 # function -> what it looks into, kind of its second argument (None: it has none), kind of its value
@@ -22,6 +22,14 @@ CALLS: dict[str, tuple[str, str | None, str]] = {
     "array_contains_any": ("Array", "list", "bool"),
     "array_length": ("Array", None, "int"),
 }
+WORDS = ("and", "or", "not", "in", "like", "true", "false", *CALLS)
+RESERVED = {spelling for word in WORDS for spelling in (word, word.upper())} | {"True", "False"}
+
+
+def refuse_reserved(schema: CollectionSchema) -> None:
+    """Refuse a schema with a field that no filter could name, because its name is a word of the language."""
+    if taken := RESERVED & schema.by_name.keys():
+        raise ApiError(400, f"a field can't be called {min(taken)!r}: filters use this word, so rename the field")
 
 
 def read(text: str, schema: CollectionSchema) -> Node:
@@ -53,9 +61,9 @@ def read(text: str, schema: CollectionSchema) -> Node:
 def keys_in(schema: CollectionSchema, keys: list[Any]) -> Node:
     """Build the tree of `key in [...]` directly: keys need no parsing, only a check of their type."""
     primary = schema.primary
-    kind, python = ("text", str) if primary.data_type == "VarChar" else ("int", int)
     for key in keys:
-        if type(key) is not python or (kind == "int" and not -(2**63) <= key < 2**63):
+        text, whole = isinstance(key, str), type(key) is int and fits(key)
+        if not (text if primary.data_type == "VarChar" else whole):
             raise ApiError(400, f"{shown(key)} is no {primary.data_type}, which the key {primary.field_name!r} is")
     return one_of(primary, keys)
 
@@ -91,9 +99,10 @@ def _check(node: Any, schema: CollectionSchema, depth: int) -> str:
         return "bool"
     kinds = [_check(operand, schema, depth + 1) for operand in node.operands]
     if node.operator in ("or", "and", "not"):
+        remedy = "write not (...)" if node.operator == "not" else "compare it first"
         for operand, kind in zip(node.operands, kinds, strict=True):
             if kind != "bool":
-                raise wrong(operand.at, f"{node.operator!r} joins conditions; this is {A[kind]}: compare it first")
+                raise wrong(operand.at, f"{node.operator!r} takes conditions; this is {A[kind]}: {remedy}")
         node.kind = "bool"
         return "bool"
     if node.operator == "like":
@@ -142,7 +151,7 @@ def _literal_kind(node: Literal) -> str:
         except UnicodeEncodeError:
             raise wrong(node.at, "half of a surrogate pair is no letter") from None
         return "text"
-    if isinstance(node.value, int) and not -(2**63) <= node.value < 2**63:
+    if isinstance(node.value, int) and not fits(node.value):
         raise wrong(node.at, f"{node.value} does not fit into 64 bits")
     if not math.isfinite(node.value):
         raise wrong(node.at, "this number is too large")

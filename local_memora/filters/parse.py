@@ -1,45 +1,49 @@
 """Memora's boolean expressions: text -> tree. check.py then checks the tree against a schema.
 
-An engine prints the tree in its own dialect; nothing a user typed reaches an engine unparsed. The language is
-Milvus': https://milvus.io/docs/boolean.md
+The tree is printed in each engine's own language; no text from a user reaches an engine. The language is Milvus'
+(https://milvus.io/docs/boolean.md; its grammar is internal/parser/planparserv2/Plan.g4 in Milvus' repository). What
+Milvus reads is read the same way here or refused; what only Milvus refuses, such as `not like`, may be understood.
 """
 
 import functools
+import operator
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from lark import Lark, Token, Transformer, UnexpectedInput, UnexpectedToken, v_args
 
+from local_memora.contract.bodies import MAX_ITEMS, MAX_PARTS
 from local_memora.contract.errors import ApiError
 
-MAX_LENGTH = 1_000_000  # characters: room for `id in [...]` with tens of thousands of keys
-MAX_PARTS = 4_000  # engines walk long chains of `or` by recursion: tens of thousands overflow their stack
-
+# From loosest to tightest, as in Milvus: `not a == b` is `(not a) == b`, and `like` binds tighter than `not`.
 GRAMMAR = r"""
     ?start: disjunction
     ?disjunction: conjunction (_OR conjunction)+    -> any_of
         | conjunction
-    ?conjunction: negation (_AND negation)+         -> all_of
-        | negation
-    ?negation: NOT negation                         -> negate
+    ?conjunction: comparison (_AND comparison)+     -> all_of
         | comparison
     ?comparison: sum
         | sum COMPARE sum                           -> compare
         | sum COMPARE sum COMPARE sum               -> between
         | sum IN items                              -> is_in
-        | sum NOT IN items                          -> is_not_in
-        | sum LIKE STRING                           -> like
-        | sum NOT LIKE STRING                       -> not_like
+        | sum NOT_IN items                          -> is_not_in
     ?sum: product
         | sum (PLUS | MINUS) product                -> arithmetic
     ?product: unary
         | product TIMES unary                       -> arithmetic
     ?unary: power
+        | NOT unary                                 -> negate
         | MINUS unary                               -> minus
         | PLUS unary                                -> plus
-    ?power: atom
-        | atom POWER unary                          -> arithmetic
+    ?power: matched
+        | matched POWER exponent                    -> arithmetic
+    ?exponent: matched
+        | MINUS exponent                            -> minus
+        | PLUS exponent                             -> plus
+    ?matched: atom
+        | atom LIKE STRING                          -> like
+        | atom NOT_LIKE STRING                      -> not_like
     ?atom: literal
         | NAME                                      -> field
         | NAME ("[" literal "]")+                   -> path
@@ -48,31 +52,38 @@ GRAMMAR = r"""
         | "(" disjunction ")"
     ?argument: disjunction
         | items
-    ?literal: NUMBER                                -> number
+    ?literal: number
         | STRING                                    -> text
         | (TRUE | FALSE)                            -> boolean
+    ?number: INTEGER                                -> integer
+        | FLOAT                                     -> fraction
     ?item: literal
-        | MINUS NUMBER                              -> negative
-    items: "[" [item ("," item)*] "]"
+        | MINUS number                              -> minus
+    items: "[" [item ("," item)* [","]] "]"
 
-    _OR.2: /or\b/i | "||"
-    _AND.2: /and\b/i | "&&"
-    NOT.2: /not\b/i | /!(?!=)/
-    IN.2: /in\b/i
-    LIKE.2: /like\b/i
-    EXISTS.2: /exists\b/i
-    TRUE.2: /true\b/i
-    FALSE.2: /false\b/i
+    _OR.2: /(or|OR)\b/ | "||"
+    _AND.2: /(and|AND)\b/ | "&&"
+    NOT_IN.3: /(not|NOT)\s+(in|IN)\b/
+    NOT_LIKE.3: /(not|NOT)\s+(like|LIKE)\b/
+    NOT.2: /(not|NOT)\b/ | /!(?!=)/
+    IN.2: /(in|IN)\b/
+    LIKE.2: /(like|LIKE)\b/
+    EXISTS.2: /(exists|EXISTS)\b/
+    TRUE.2: /(true|True|TRUE)\b/
+    FALSE.2: /(false|False|FALSE)\b/
     COMPARE: "==" | "!=" | "<=" | ">=" | "<" | ">"
     PLUS: "+"
     MINUS: "-"
     POWER: "**"
     TIMES: "*" | "/" | "%"
-    NAME: /[A-Za-z_$][A-Za-z0-9_$]*/
-    NUMBER: /(\d+\.\d*|\.\d+|\d+)([eE][+-]?\d+)?/
+    NAME: /\$meta\b|[A-Za-z_][A-Za-z0-9_]*/
+    FLOAT.2: /(\d+\.\d*|\.\d+)([eE][+-]?\d+)?|\d+[eE][+-]?\d+/
+    INTEGER: /0[xX][0-9a-fA-F]+|0[bB][01]+|\d+/
     STRING: /"(\\.|[^"\\])*"|'(\\.|[^'\\])*'/s
     %ignore /\s+/
 """
+ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", '"': '"', "'": "'", "\\": "\\"}
+FOLDED = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 
 
 @dataclass
@@ -144,8 +155,6 @@ def parse(text: str) -> Any:
     ApiError
         400 with the position of what is wrong.
     """
-    if len(text) > MAX_LENGTH:
-        raise ApiError(400, f"the filter is too long: {len(text):,} characters; at most {MAX_LENGTH:,}")
     try:
         tree: Any = _parser().parse(text)
     except UnexpectedInput as error:
@@ -158,14 +167,18 @@ def parse(text: str) -> Any:
 
 
 def _refuse_too_many(tree: Node) -> None:
-    waiting, count = [tree], 0
+    waiting, parts, items = [tree], 0, 0
     while waiting:  # no recursion: the depth is not checked yet
-        node, count = waiting.pop(), count + 1
+        node, parts = waiting.pop(), parts + 1
         if isinstance(node, Operation | Call):
+            lists = [operand for operand in node.operands if isinstance(operand, list)]
+            items += sum(map(len, lists))
             waiting += [operand for operand in node.operands if isinstance(operand, Node)]
-    if count > MAX_PARTS:
+    if parts > MAX_PARTS or items > MAX_ITEMS:
         raise ApiError(
-            400, f"the filter has {count:,} parts; at most {MAX_PARTS:,} (a list after `in` counts for none)"
+            400,
+            f"the filter has {parts:,} parts and {items:,} values in lists; at most {MAX_PARTS:,} parts and "
+            f"{MAX_ITEMS:,} values: ask in several calls",
         )
 
 
@@ -177,6 +190,8 @@ def wrong(at: int, message: str, status: int = 400) -> ApiError:
 def _hint(text: str, at: int) -> str:
     if text[at : at + 1] == "=":
         return "; equality is written =="
+    if text[at : at + 2] == "**":
+        return "; use parentheses, (a ** b) ** c or a ** (b ** c): Milvus and Python read this differently"
     if text[at : at + 1] and text[at : at + 1] in "\"'\u201c\u201d\u2018\u2019":
         return "; a text stands in straight quotes, and both must be there"
     return ""
@@ -194,14 +209,18 @@ class _Tree(Transformer):
     def field(self, name: Token) -> Node:
         return Field(_at(name), str(name))
 
-    def number(self, token: Token) -> Node:
-        return Literal(_at(token), int(token) if token.isdigit() and len(token) < 40 else float(token))
+    def integer(self, token: Token) -> Node:
+        if re.fullmatch(r"0\d+", token):
+            raise wrong(_at(token), f"{token[:20]} would be octal in Milvus: write it without the leading 0")
+        if len(token) > 80:  # more than 64 bits, even in binary
+            raise wrong(_at(token), f"{token[:20]}... does not fit into 64 bits")
+        return Literal(_at(token), int(token, base=0))
 
-    def negative(self, minus: Token, token: Token) -> Node:
-        return self.minus(minus, self.number(token))
+    def fraction(self, token: Token) -> Node:
+        return Literal(_at(token), float(token))
 
     def text(self, token: Token) -> Node:
-        return Literal(_at(token), _unescape(token[1:-1]))
+        return Literal(_at(token), _unescape(token))
 
     def boolean(self, token: Token) -> Node:
         return Literal(_at(token), token.lower() == "true")
@@ -210,7 +229,8 @@ class _Tree(Transformer):
         return Path(_at(name), str(name), keys=[key.value for key in keys])
 
     def call(self, name: Token, *arguments: Any) -> Node:
-        return Call(_at(name), name.lower(), [part for part in arguments if part is not None])
+        spelled = str(name).lower() if name.isupper() else str(name)
+        return Call(_at(name), spelled, [part for part in arguments if part is not None])
 
     def exists(self, token: Token, operand: Node) -> Node:
         return Call(_at(token), "exists", [operand])
@@ -224,10 +244,12 @@ class _Tree(Transformer):
     def negate(self, token: Token, operand: Node) -> Node:
         return Operation(_at(token), "not", [operand])
 
-    def compare(self, left: Node, operator: Token, right: Node) -> Node:
-        return Operation(_at(operator), str(operator), [left, right])
+    def compare(self, left: Node, sign: Token, right: Node) -> Node:
+        return Operation(_at(sign), str(sign), [left, right])
 
     def between(self, low: Node, first: Token, middle: Node, second: Token, high: Node) -> Node:
+        if not isinstance(middle, Field) or first[0] != second[0] or first[0] not in "<>":
+            raise wrong(_at(second), "a chain is low < field < high or high > field > low; join others with and")
         return self.all_of(self.compare(low, first, middle), self.compare(middle, second, high))
 
     def items(self, *items: Node) -> list[Node]:
@@ -236,24 +258,30 @@ class _Tree(Transformer):
     def is_in(self, left: Node, token: Token, items: list[Node]) -> Node:
         return Operation(_at(token), "in", [left, items])
 
-    def is_not_in(self, left: Node, no: Token, token: Token, items: list[Node]) -> Node:
-        return self.negate(no, self.is_in(left, token, items))
+    def is_not_in(self, left: Node, token: Token, items: list[Node]) -> Node:
+        return self.negate(token, self.is_in(left, token, items))
 
     def like(self, left: Node, token: Token, pattern: Token) -> Node:
         return Operation(_at(token), "like", [left, self.text(pattern)])
 
-    def not_like(self, left: Node, no: Token, token: Token, pattern: Token) -> Node:
-        return self.negate(no, self.like(left, token, pattern))
+    def not_like(self, left: Node, token: Token, pattern: Token) -> Node:
+        return self.negate(token, self.like(left, token, pattern))
 
-    def arithmetic(self, left: Node, operator: Token, right: Node) -> Node:
-        return Operation(_at(operator), str(operator), [left, right])
+    def arithmetic(self, left: Node, sign: Token, right: Node) -> Node:
+        if sign in FOLDED and _is_whole(left) and _is_whole(right):  # an engine might wrap it round
+            value = FOLDED[sign](left.value, right.value)
+            if not fits(value):
+                raise wrong(_at(sign), f"{left.value} {sign} {right.value} does not fit into 64 bits")
+            return Literal(_at(sign), value)
+        return Operation(_at(sign), str(sign), [left, right])
 
     def plus(self, _: Token, operand: Node) -> Node:
         return operand
 
     def minus(self, token: Token, operand: Node) -> Node:
-        if isinstance(operand, Literal) and type(operand.value) in (int, float):
-            return Literal(_at(token), -operand.value)
+        value = operand.value if isinstance(operand, Literal) else None
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return Literal(_at(token), -value)
         return Operation(_at(token), "-", [Literal(_at(token), 0), operand])
 
 
@@ -261,13 +289,23 @@ def _at(token: Token) -> int:
     return (token.start_pos or 0) + 1
 
 
-def _unescape(text: str) -> str:
-    r"""Resolve JSON's escapes and \'; any other backslash stays, for `like` gives it a meaning."""
-    named = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", '"': '"', "'": "'", "/": "/", "\\": "\\"}
+def fits(value: int) -> bool:
+    """Return whether 64 bits hold a whole number."""
+    return -(2**63) <= value < 2**63
+
+
+def _is_whole(node: Node) -> TypeGuard[Literal]:
+    return isinstance(node, Literal) and type(node.value) is int and fits(node.value)
+
+
+def _unescape(token: Token) -> str:
+    r"""Resolve the escapes of a text in quotes; \ud83d\ude00, as JSON writes an emoji, becomes one letter."""
 
     def one(match: re.Match[str]) -> str:
         code = match[1]
-        return chr(int(code[1:], 16)) if len(code) == 5 else named.get(code, match[0])
+        if code not in ESCAPES and len(code) == 1:
+            raise wrong(_at(token) + match.start(), f"{match[0]} is not an escape: write a backslash as two, \\\\")
+        return ESCAPES[code] if code in ESCAPES else chr(int(code[1:], 16))
 
-    plain = re.sub(r"\\(u[0-9a-fA-F]{4}|.)", one, text, flags=re.DOTALL)
-    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")  # joins \ud83d\ude00 to one emoji
+    plain = re.sub(r"\\(u[0-9a-fA-F]{4}|.)", one, token, flags=re.DOTALL)[1:-1]
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")

@@ -80,11 +80,11 @@ def _problem(field: FieldSchema, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"{shown(value)} is no number"
     if kind in INTEGERS:
-        limit = 2 ** (INTEGERS[kind] - 1)
-        return "" if isinstance(value, int) and -limit <= value < limit else f"{value!r} is no {kind}"
+        half = 2 ** (INTEGERS[kind] - 1)
+        return "" if isinstance(value, int) and -half <= value < half else f"{value!r} is no {kind}"
     # What 32 bits round to infinity: the largest number they hold is written 3.4028235e38, a little more than it is.
-    limit = 2.0**128 - 2.0**103 if kind == "Float" else 2**1024
-    return "" if abs(value) < limit else f"{value!r} is too large for {kind}"
+    largest = 2.0**128 - 2.0**103 if kind == "Float" else 2**1024
+    return "" if abs(value) < largest else f"{value!r} is too large for {kind}"
 
 
 def _json_problem(value: Any) -> str:
@@ -142,8 +142,8 @@ def vectors(values: list[Any], field: FieldSchema) -> np.ndarray:
         array = np.array(values, np.float32)
         if not (squared_lengths(array) < LONGEST).all():
             raise ApiError(400, f"a vector for {what} holds a number too large for 32 bits")
-    for number in np.flatnonzero(((array == 0) | (array == 1)).any(axis=1)):  # true and false are among these
-        if bool in map(type, values[number]):
+    for suspect in np.flatnonzero(((array == 0) | (array == 1)).any(axis=1)):  # true and false are among these
+        if bool in map(type, values[suspect]):
             raise ApiError(400, no_number)
     return array
 

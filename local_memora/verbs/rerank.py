@@ -8,7 +8,6 @@ from collections import defaultdict
 from typing import Any
 
 from local_memora.contract.bodies import Rrf, Weighted
-from local_memora.contract.errors import ApiError
 
 Hits = list[tuple[float, dict[str, Any]]]  # distance and row, best first
 
@@ -34,16 +33,9 @@ def rerank(found: list[Hits], metrics: list[str], how: Rrf | Weighted, key: str)
     -------
     list of (float, dict)
         Every row that was found, each once with its score, largest first; equal scores in the order of their keys.
-
-    Raises
-    ------
-    ApiError
-        400 where there is not one weight for each search.
     """
-    if isinstance(how, Weighted) and len(how.params.weights) != len(found):
-        raise ApiError(400, f"rerank has {len(how.params.weights)} weights for {len(found)} searches: one for each")
     scores: dict[Any, float] = defaultdict(float)
-    rows = {}
+    rows: dict[Any, dict[str, Any]] = {}
     for number, (hits, metric) in enumerate(zip(found, metrics, strict=True)):
         for rank, (distance, row) in enumerate(hits, start=1):
             rows.setdefault(row[key], row)

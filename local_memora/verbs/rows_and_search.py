@@ -1,12 +1,13 @@
 """Memora's verbs on rows: in, and found."""
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from local_memora.contract import bodies
-from local_memora.contract.errors import ApiError
+from local_memora.contract.errors import ApiError, shown
 from local_memora.contract.schema import DEFAULT_PARTITION, SHORTEST, IndexSpec, check_metric
 from local_memora.engines import Collection, SearchRequest
 from local_memora.filters import check
@@ -33,28 +34,30 @@ def upsert(service: Service, body: bodies.Store) -> dict[str, Any]:
 
 
 def _store(service: Service, body: bodies.Store, *, replace: bool) -> list[Any]:
-    if not body.data:
-        raise ApiError(400, "data holds no row")
     schema = service.find(body).schema
     primary = schema.primary.field_name
     if schema.auto_id and replace:
         raise ApiError(400, f"upsert needs keys, and this collection numbers its rows itself ({primary!r}): insert")
     stored = columns.of(schema, body.data)  # before the turn: it takes most of the time
+    keys = stored.get(primary, [])
+    _refuse_doubled(primary, keys)
     with service.turn(body):
         collection = service.find_writable(body)
         if collection.schema != schema:
             raise ApiError(409, f"the collection {body.collection_name!r} was replaced meanwhile; try again")
         partition = known_partition(collection, body.partition_name) if body.partition_name else DEFAULT_PARTITION
         _refuse_zero_vectors(collection, stored)
-        keys = stored.get(primary, [])
-        if len(set(keys)) < len(keys):
-            doubled = next(key for key in keys if keys.count(key) > 1)
-            raise ApiError(400, f"the key {primary} = {doubled!r} is in this call more than once")
         if replace:
             service.engine.upsert(collection, stored, partition)
             return keys
         _refuse_known_keys(service, collection, keys)
         return service.engine.insert(collection, stored, partition)
+
+
+def _refuse_doubled(primary: str, keys: list[Any]) -> None:
+    for key, times in Counter(keys).most_common(1):
+        if times > 1:
+            raise ApiError(400, f"the key {primary} = {shown(key)} is in this call more than once")
 
 
 def _refuse_known_keys(service: Service, collection: Collection, keys: list[Any]) -> None:
@@ -65,7 +68,7 @@ def _refuse_known_keys(service: Service, collection: Collection, keys: list[Any]
     if not service.engine.count(collection, check.keys_between(collection.schema, min(keys), max(keys)), None):
         return
     if known := service.engine.count(collection, where, None):
-        examples = ", ".join(repr(row[primary]) for row in service.engine.query(collection, where, [primary], 3, None))
+        examples = ", ".join(shown(row[primary]) for row in service.engine.query(collection, where, [primary], 3, None))
         raise ApiError(
             409, f"{known} of these keys are stored already ({primary}: {examples}...); nothing was inserted"
         )
@@ -94,8 +97,7 @@ def query(service: Service, body: bodies.Query) -> list[dict[str, Any]]:
 
 
 def get(service: Service, body: bodies.Get) -> list[dict[str, Any]]:
-    keys = body.id if isinstance(body.id, list) else [body.id]
-    return service.read(body, lambda c: _rows(service, c, check.keys_in(c.schema, keys), body) if keys else [])
+    return service.read(body, lambda c: _rows(service, c, check.keys_in(c.schema, body.id), body) if body.id else [])
 
 
 def _rows(service: Service, collection: Collection, where: Node, body: bodies.Query | bodies.Get) -> list[Any]:
@@ -118,7 +120,8 @@ def search(service: Service, body: bodies.Search) -> list[Any]:
 
 def _search(service: Service, collection: Collection, body: bodies.Search) -> list[Any]:
     shape = columns.Shape(collection.schema, body.output_fields, [])
-    request = _request(collection, body, body.search_params.metric_type, body.search_params.params, shape)
+    params = body.search_params
+    request = _request(collection, body, params.metric_type, params.params, body.partition_names, shape)
     answers = [
         _answer(collection, hits[body.offset :], shape)
         for hits in _find(service, collection, request, body.grouping_field)
@@ -132,17 +135,15 @@ def hybrid_search(service: Service, body: bodies.HybridSearch) -> list[dict[str,
 
 def _hybrid_search(service: Service, collection: Collection, body: bodies.HybridSearch) -> list[dict[str, Any]]:
     shape = columns.Shape(collection.schema, body.output_fields, [])
+    requests = [
+        _request(collection, part, part.metric_type, part.params, body.partition_names, shape) for part in body.search
+    ]
     found: list[Hits] = []
-    metrics = []
-    for part in body.search:
-        request = _request(collection, part, part.metric_type, part.params, shape)
-        request.partitions = partitions_to_read(collection, body.partition_names)
+    for part, request in zip(body.search, requests, strict=True):
         request.ignore_growing = part.ignore_growing
-        if len(request.vectors) > 1:
-            raise ApiError(400, "a search within hybrid_search takes one vector")
         (hits,) = _find(service, collection, request, part.grouping_field)
         found.append(hits[part.offset :])
-        metrics.append(request.metric)
+    metrics = [request.metric for request in requests]
     merged = rerank(found, metrics, body.rerank, collection.schema.primary.field_name)
     return _answer(collection, merged[: max(part.limit for part in body.search)], shape)
 
@@ -154,9 +155,10 @@ def _answer(collection: Collection, hits: Hits, shape: columns.Shape) -> list[di
 
 def _request(
     collection: Collection,
-    part: bodies.Search | bodies.SubSearch,
+    part: bodies.OneSearch,
     metric: str | None,
     knobs: bodies.SearchKnobs,
+    partitions: list[str] | None,
     shape: columns.Shape,
 ) -> SearchRequest:
     """Check one search against the collection."""
@@ -166,19 +168,18 @@ def _request(
     if index and metric != index.metric_type:
         raise ApiError(400, f"the index on {field.field_name!r} compares by {index.metric_type}, not by {metric}")
     check_metric(field, metric)
-    _check_knobs(knobs, part.limit + part.offset, metric, index)
-    vectors = columns.vectors(part.data if isinstance(part.data[0], list) else [part.data], field)
+    _check_knobs(knobs, part.wanted, metric, index)
+    vectors = columns.vectors(part.data, field)
     if metric == "COSINE" and (columns.squared_lengths(vectors) < SHORTEST).any():
         raise ApiError(400, "a query vector of zeros has no direction: COSINE can't compare it")
-    asked = part.partition_names if isinstance(part, bodies.Search) else None
     return SearchRequest(
         vectors,
         field.field_name,
         metric,
-        part.limit + part.offset,
+        part.wanted,
         index,
         check.read(part.filter, collection.schema) if part.filter and part.filter.strip() else None,
-        partitions_to_read(collection, asked),
+        partitions_to_read(collection, partitions),
         shape.fields,
         _with_defaults(knobs, index),
         look_further=knobs.nprobe is None,
@@ -195,8 +196,6 @@ def _with_defaults(knobs: bodies.SearchKnobs, index: IndexSpec | None) -> bodies
 
 
 def _check_knobs(knobs: bodies.SearchKnobs, wanted: int, metric: str, index: IndexSpec | None) -> None:
-    if wanted > bodies.MAX_HITS:
-        raise ApiError(400, f"limit + offset is {wanted:,}; at most {bodies.MAX_HITS:,}")
     smaller_is_closer = metric in ("L2", "HAMMING")
     low, high = (knobs.range_filter, knobs.radius) if smaller_is_closer else (knobs.radius, knobs.range_filter)
     if low is not None and high is not None and low >= high:

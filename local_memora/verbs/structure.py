@@ -13,6 +13,7 @@ from local_memora.contract.schema import (
     check_metric,
 )
 from local_memora.engines import Collection
+from local_memora.filters import check
 from local_memora.verbs.service import Service, known_partition, narrowed, without_partition_key
 
 # collections
@@ -23,6 +24,7 @@ def create_collection(service: Service, body: bodies.Create) -> str:
     if body.params.partitions_num is not None and schema.partition_key is None:
         raise ApiError(400, "partitionsNum is for collections with a partition key; others: partitions/create")
     _check_indexes(schema, indexes, ())
+    check.refuse_reserved(schema)
     with service.turn(body):
         _refuse_taken(service, body.project_id, body.collection_name)
         service.engine.create(body.project_id, body.collection_name, schema, indexes, body.params)

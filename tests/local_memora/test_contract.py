@@ -13,7 +13,8 @@ import pytest
 from helpers.memora import AuthenticationError
 from helpers.memora.models import Collection, ElementTypeParams, Field, Index, IndexConfig, Ranker, Schema, Search
 from local_memora.app import VERBS
-from tests.local_memora.contract import ALL, KEY, Api, P, Q, Table, body, column, ids, index
+from local_memora.filters.check import RESERVED
+from tests.local_memora.contract import ALL, KEY, Api, P, Q, Table, body, column, ids, index, shape
 
 # Every verb ------------------------------------------------------------------------------------------------------
 
@@ -382,7 +383,7 @@ WRONG = [
     ("indexes/create", {"indexParams": [{**INDEX, "x": 1}]}, "unknown field 'indexParams.0.x'"),
     ("indexes/create", {"indexParams": [index(on="id")]}, "'id' is no vector field of this collection"),
     ("indexes/describe", {}, "indexName: Field required"),
-    ("vectors/insert", {**STORE, "data": []}, "data holds no row"),
+    ("vectors/insert", {**STORE, "data": []}, "data: it holds no row"),
     ("vectors/insert", {**STORE, "data": "x"}, "data: .*list"),
     ("vectors/insert", {**STORE, "data": [[1, 0]]}, "data.0: .*dictionary"),
     ("vectors/insert", {**STORE, "data": {}}, "row 0 misses .*'id', 'vector'"),
@@ -430,7 +431,7 @@ WRONG = [
     (HYBRID, {"search": [SEARCH], "rerank": {"strategy": "best"}}, "rerank.*'rrf', 'weighted'"),
     (HYBRID, {"search": [SEARCH], "rerank": {"strategy": "weighted", "params": {"weights": [1.0, 1.0]}}},
      "2 weights for 1 searches"),
-    (HYBRID, {"search": [{**SEARCH, "data": [[1, 0], [0, 1]]}], **RRF}, "takes one vector"),
+    (HYBRID, {"search": [{**SEARCH, "data": [[1, 0], [0, 1]]}], **RRF}, "search.0.data: 2 query vectors; at most 1"),
     (HYBRID, {"search": [SEARCH, {**SEARCH, "metricType": "L2"}], **RRF}, "compares by COSINE, not by L2"),
     (HYBRID, {"search": [{**SEARCH, "outputFields": []}], **RRF}, "unknown field 'search.0.outputFields'"),
     ("vectors/query", {}, "filter: Field required"),
@@ -444,6 +445,22 @@ WRONG = [
     ("vectors/get", {"id": {"a": 1}}, "is no Int64"),
     ("vectors/delete", {}, "filter: Field required"),
     ("vectors/delete", {"id": [1]}, "unknown field 'id'|filter: Field required"),
+    # limits
+    ("vectors/insert", {"data": [{}] * 100_001}, "data: 100,001 rows; at most 100,000 in one call"),
+    (FIND, {**SEARCH, "data": [[1, 0]] * 16_385}, "data: 16,385 query vectors; at most 16,384 in one call"),
+    (FIND, {**SEARCH, "data": [[1, 0]] * 100, "limit": 10_001}, r"100 queries .* 1,000,100 hits; at most 1,000,000"),
+    (FIND, {**SEARCH, "groupingField": "id", "limit": 1_000, "offset": 25}, "with a groupingField at most 1,024"),
+    (FIND, {**SEARCH, "outputFields": ["id"] * 1_025}, "outputFields: .*at most 1024"),
+    (FIND, {**SEARCH, "outputFields": ["x" * 65_537]}, "outputFields.0: .*at most 65536"),
+    (FIND, {**SEARCH, "partitionNames": ["_default"] * 1_025}, "partitionNames: .*at most 1024"),
+    (FIND, {**SEARCH, "filter": " " * 1_000_001}, "filter: .*at most 1000000"),
+    (HYBRID, {"search": [SEARCH] * 17, **RRF}, "search: .*at most 16"),
+    (HYBRID, {"search": [SEARCH] * 16, "rerank": {"strategy": "weighted", "params": {"weights": [1.0] * 17}}},
+     "weights: .*at most 16"),
+    ("vectors/get", {"id": [1] * 16_385}, "id: 16,385 keys; at most 16,384 in one call"),
+    ("partitions/load", {"partitionNames": ["_default"] * 1_025}, "partitionNames: .*at most 1024"),
+    ("indexes/create", {"indexParams": [INDEX] * 65}, "indexParams: .*at most 64"),
+    (CREATE, {**NEW, "dimension": 2, "params": {"ttlSeconds": 2**31}}, "ttlSeconds: .*less than 2147483648"),
 ]  # fmt: skip
 
 
@@ -518,6 +535,28 @@ def test_names_of_255_letters_and_words_with_a_meaning_elsewhere_are_good_names(
         assert hit == {"distance": 1.0, "id": 1, "v": [1.0, 0.0], **{word: n for n, word in enumerate(words)}}
     finally:
         api.post("collections/drop", collectionName=name)
+
+
+def test_a_field_named_like_a_word_of_filters_is_refused_at_its_creation(api):
+    """Stored, no filter could ever name it."""
+    for word in sorted(RESERVED):
+        shapes = {"schema": shape(column(word, "Int64"))}, {"dimension": 2, "primaryFieldName": word}
+        for sent in shapes:
+            message = api.refused(400, CREATE, collectionName="new", **sent)
+            assert message == f"a field can't be called {word!r}: filters use this word, so rename the field"
+    assert api.ok("collections/has", collectionName="new") == {"has": False}
+
+
+def test_fields_named_almost_like_words_of_filters_are_found_by_filters(make):
+    words = {word.capitalize() for word in RESERVED} - RESERVED
+    words |= {f"{word}_" for word in RESERVED} | {f"_{word}" for word in RESERVED}
+    names = sorted(words | {"nothing", "order", "android", "inside", "is", "null", "existing", "liked", "truest"})
+    for some in (names[:40], names[40:]):  # a collection has at most 64 fields
+        table = make(**body(*(column(name, "Int64") for name in some)))
+        table.insert({"id": 1, "v": [1, 0], **dict.fromkeys(some, 7)})
+        for name in some:
+            for filter in (f"{name} == 7", f"not ({name} != 7)", f"1 in [1] and 0 < {name} < 9", f"{name} not in [1]"):
+                assert ids(table.query(filter)) == [1], filter
 
 
 def test_a_renamed_collection_keeps_its_rows_and_no_other_loses_its_name(make, api, table):

@@ -85,6 +85,7 @@ DIFFERENCES = {
             ('info["n"] in [1, 2.5]', [1]),
             ("year in [1999.5, 2020]", [1, 3]),
             ('exists info["n"]', [1, 2]),
+            ('exists info["n"] and n > 1', [2]),
             ('not exists info["n"]', [3]),
             ('info["t"] == "it\'s \\"q\\""', [2]),
             ('json_contains(info["list"], "a")', [1]),
@@ -107,13 +108,19 @@ DIFFERENCES = {
         'patterns other than `like "start%"`',
         "yes",
         "501",
-        finds(('s like "%d"', [1]), ('s like "_ed"', [1]), ('s not like "%e%"', [3]), (r's like "50\%"', [3])),
+        finds(('s like "%d"', [1]), ('s like "_ed"', [1]), ('s not like "%e%"', [3]), (r's like "50\\%"', [3])),
     ),
     "arithmetic": Difference(
         "arithmetic in filters, but for one field and one constant compared by `==` or `!=`",
         "yes",
         "501",
         finds(("n + 1 > 2", [2, 3]), ("n + i8 == 2", [1]), ("(n + 1) * 2 == 4", [1]), ("n ** 2 == 4", [2])),
+    ),
+    "overflow": Difference(
+        "a sum or product in a filter that does not fit into 64 bits in some row",
+        "400",
+        "that row equals nothing",
+        shown_by="test_a_sum_or_product_that_64_bits_can_not_hold_finds_no_other_row",
     ),
     "float arithmetic": Difference(
         "arithmetic on a Float field",
@@ -259,6 +266,26 @@ def test_an_engine_does_what_the_table_says_or_refuses_naming_the_one_that_does(
             api.post("collections/drop", sent["project_id"], collectionName="new")
     assert full.rows() == 3
     assert api.ok("collections/list") == [full.name]
+
+
+WRAPPED = {  # filter: what is found by exact arithmetic; wrapped round, the result would be the number
+    "n + 9223372036854775806 == -9223372036854775808": [],
+    "n - -9223372036854775807 != -9223372036854775808": [1, 2, 3],
+    "4611686018427387904 * n == -9223372036854775808": [],
+    "n * -6148914691236517205 == 1": [],
+    "not (n * 4611686018427387904 == -9223372036854775808)": [1, 2, 3],
+}
+
+
+@pytest.mark.parametrize("filter", WRAPPED)
+def test_a_sum_or_product_that_64_bits_can_not_hold_finds_no_other_row(full, api, filter):
+    if api.engine == "milvus":
+        assert ids(full.query(filter)) == WRAPPED[filter]
+    else:
+        for verb in ("vectors/query", "vectors/delete"):
+            assert full.refused(400, verb, filter=filter) == (
+                "the filter calculates a number that does not fit into 64 bits"
+            )
 
 
 INSIDE = ["id", "n", "f", "s", "info", 'info["n"]', 'info["deep"]["a"][0]', "tags[0]", "floats[0]", "color", "year"]

@@ -85,8 +85,11 @@ TABLE: dict[str, Callable[[Row], bool]] = {
     'color == "red" || color == "blue"': lambda r: r["color"] in ("red", "blue"),
     'color == "red" or color == "blue" and b': lambda r: r["color"] == "red" or (r["color"] == "blue" and r["b"]),
     '(color == "red" or color == "blue") and b': lambda r: r["color"] in ("red", "blue") and r["b"],
-    'not color == "red"': lambda r: r["color"] != "red",
-    'not color == "red" and b': lambda r: r["color"] != "red" and r["b"],
+    'not (color == "red")': lambda r: r["color"] != "red",
+    'not (color == "red") and b': lambda r: r["color"] != "red" and r["b"],
+    'not color like "r%" and b': lambda r: r["color"] != "red" and r["b"],  # like binds tighter than not
+    "not b == true": lambda r: not r["b"],
+    "not b in [true, false]": lambda r: True,  # (not b) in ...: not binds tighter than in, as in Milvus
     'not (color == "red" and b)': lambda r: not (r["color"] == "red" and r["b"]),
     "!b": lambda r: not r["b"],
     "!(i8 > 0) && !b": lambda r: not r["i8"] > 0 and not r["b"],
@@ -109,7 +112,9 @@ TABLE: dict[str, Callable[[Row], bool]] = {
     # lists
     "id in [1, 3, 99]": lambda r: r["id"] in (1, 3),
     "id not in [1, 3]": lambda r: r["id"] not in (1, 3),
-    "not id in [1, 3]": lambda r: r["id"] not in (1, 3),
+    "not (id in [1, 3])": lambda r: r["id"] not in (1, 3),
+    "id not  in [1, 3]": lambda r: r["id"] not in (1, 3),
+    "id in [1, 3, ]": lambda r: r["id"] in (1, 3),
     "id IN [1]": lambda r: r["id"] == 1,
     "id in []": lambda r: False,
     "id not in []": lambda r: True,
@@ -133,10 +138,10 @@ TABLE: dict[str, Callable[[Row], bool]] = {
     's like "%a%"': lambda r: like(r["s"], "%a%"),
     's like "_ug"': lambda r: like(r["s"], "_ug"),
     's like "a_b"': lambda r: like(r["s"], "a_b"),
-    r's like "a\_b"': lambda r: r["s"] == "a_b",
-    r's like "50\%"': lambda r: r["s"] == "50%",
+    r's like "a\\_b"': lambda r: r["s"] == "a_b",
+    r's like "50\\%"': lambda r: r["s"] == "50%",
     's like "50%"': lambda r: r["s"] in ("50%", "50x"),
-    r's like "%\%%"': lambda r: "%" in r["s"],
+    r's like "%\\%%"': lambda r: "%" in r["s"],
     r's like "%\\\\%"': lambda r: "\\" in r["s"],
     's like "%line"': lambda r: r["s"] == "new\nline",
     's like "%\n%"': lambda r: "\n" in r["s"],
@@ -154,7 +159,6 @@ TABLE: dict[str, Callable[[Row], bool]] = {
     r"s == 'it\'s'": lambda r: r["s"] == "it's",
     r's == "say \"hi\""': lambda r: r["s"] == 'say "hi"',
     r's == "back\\slash"': lambda r: r["s"] == "back\\slash",
-    's == "back\\slash"': lambda r: r["s"] == "back\\slash",  # \s is no escape: the backslash stays
     r's == "\\"': lambda r: r["s"] == "\\",
     r's == "new\nline"': lambda r: r["s"] == "new\nline",
     's == "new\nline"': lambda r: r["s"] == "new\nline",
@@ -187,6 +191,9 @@ TABLE: dict[str, Callable[[Row], bool]] = {
     ".5 < i8": lambda r: r["i8"] > 0.5,
     "i8 == 1.": lambda r: r["i8"] == 1,
     "i8 == 1e0": lambda r: r["i8"] == 1,
+    "i8 == 0x7f": lambda r: r["i8"] == 127,
+    "i8 == -0X80": lambda r: r["i8"] == -128,
+    "i8 in [0b1, 0B10]": lambda r: r["i8"] in (1, 2),
     "f == 0.1": lambda r: r["f"] == float(F32(0.1)),
     "0.1 == f": lambda r: r["f"] == float(F32(0.1)),
     "f > 0.1": lambda r: r["f"] > float(F32(0.1)),
@@ -222,7 +229,9 @@ TABLE: dict[str, Callable[[Row], bool]] = {
     "i16 % 7 == -6": lambda r: math.fmod(r["i16"], 7) == -6,
     "-i8 > 0": lambda r: -r["i8"] > 0,
     "-i8 ** 2 == -4": lambda r: -(r["i8"] ** 2) == -4,
-    "2 ** 3 ** 2 == 512": lambda r: True,
+    "(2 ** 3) ** 2 == 64": lambda r: True,
+    "2 ** (3 ** 2) == 512": lambda r: True,
+    "(i8 + 500) ** -1 < 0.002": lambda r: (r["i8"] + 500) ** -1 < 0.002,
     "i8 ** 2 > 100": lambda r: r["i8"] ** 2 > 100,
     "f * 2 == 7": lambda r: r["f"] * 2 == 7,
     "f + 0.1 == d + 0.1": lambda r: r["f"] + 0.1 == r["d"] + 0.1,
@@ -231,7 +240,6 @@ TABLE: dict[str, Callable[[Row], bool]] = {
     "0 < i8 < 100": lambda r: 0 < r["i8"] < 100,
     "100 >= i8 >= 1": lambda r: 100 >= r["i8"] >= 1,
     "i8 < i16 < i32": lambda r: r["i8"] < r["i16"] < r["i32"],
-    "0 < i8 == 1": lambda r: r["i8"] == 1,
     # spacing
     "\n\ti8>0and(b)": lambda r: r["i8"] > 0 and r["b"],
     "id in[1]": lambda r: r["id"] == 1,
@@ -242,11 +250,13 @@ TABLE: dict[str, Callable[[Row], bool]] = {
 # What Milvus 2.3 can't evaluate: docs/engines.md says which kinds of expression these are.
 NOT_ON_MILVUS = {
     # conditions about no field, and conditions compared
-    "true", "false", "1 == 1", '"a" == "b" or b', "1 in [1, 2]", "2 ** 3 ** 2 == 512", "b == (i8 > 0)",
+    "true", "false", "1 == 1", '"a" == "b" or b', "1 in [1, 2]", "(2 ** 3) ** 2 == 64", "2 ** (3 ** 2) == 512",
+    "(i8 + 500) ** -1 < 0.002",
+    "not b in [true, false]", "not b == true", "b == (i8 > 0)",
     "(i8 > 0) == b", "b != (f == 0.1)", "(i8 > 0) != (d > 0)", "b == (d + 0.1 > f)",
     # patterns other than start%
-    's like "%g"', 's like "%a%"', 's like "_ug"', 's like "a_b"', r's like "a\_b"', r's like "50\%"',
-    r's like "%\%%"', r's like "%\\\\%"', 's like "%line"', 's like "%\n%"', 's like "emoji _"', 's like "日__"',
+    's like "%g"', 's like "%a%"', 's like "_ug"', 's like "a_b"', r's like "a\\_b"', r's like "50\\%"',
+    r's like "%\\%%"', r's like "%\\\\%"', 's like "%line"', 's like "%\n%"', 's like "emoji _"', 's like "日__"',
     's not like "%u%"', 'not s like "%u%"',
     # whole numbers beside fractions
     "i8 in [1.0, 1.5]", "i8 < 2.5", "2.5 > i8", "i8 == 1.0", ".5 < i8", "i8 == 1.", "i8 == 1e0",
@@ -301,7 +311,6 @@ def test_search_takes_an_empty_filter_for_none_but_delete_does_not(store):
 PRECEDENCE = {
     "or": 1,
     "and": 2,
-    "not": 3,
     "compare": 4,
     "+": 5,
     "-": 5,
@@ -309,6 +318,7 @@ PRECEDENCE = {
     "/": 6,
     "%": 6,
     "neg": 7,
+    "not": 7,
     "**": 8,
     "atom": 9,
 }
@@ -408,8 +418,8 @@ class Writer:
             text = f"{left.inside('compare', tighter=True)} {op} {right.inside('compare', tighter=True)}"
             return Expression(text, lambda row: compare(op, left, right, row), "bool", "compare")
         if shape == "chain":
-            low, middle, high = self.literal("int"), self.number(1), self.number(1)
-            text = f"{low.text} <= {middle.inside('compare', tighter=True)} < {high.inside('compare', tighter=True)}"
+            low, middle, high = self.literal("int"), self.field(self.pick("i16", "i32"), "int"), self.number(1)
+            text = f"{low.text} <= {middle.text} < {high.inside('compare', tighter=True)}"
             return Expression(
                 text,
                 lambda row: compare("<=", low, middle, row) and compare("<", middle, high, row),
@@ -488,7 +498,7 @@ def test_random_expressions_find_the_same_rows_in_memora_and_in_python(store, se
             continue
         assert (status, rows) == (200, [{"id": id} for id in want]), expression.text
         decided += len(want) not in (0, len(ROWS))
-    assert decided > (1 if store.api.engine == "milvus" else 20)  # most of them tell rows apart
+    assert decided > (1 if store.api.engine == "milvus" else 15)  # many of them tell rows apart
 
 
 # Mistakes ------------------------------------------------------------------------------------------------------
@@ -520,7 +530,6 @@ MISTAKES: dict[str, tuple[int, str]] = {
     "`id` > 0": (1, "not understood"),
     "id > 0; drop": (7, "not understood"),
     "id > 0 -- x": (11, "no field 'x'"),  # 0 minus minus x
-    "id > 0x10": (7, "not understood"),
     "id > 1\0": (7, "not understood"),
     "color == 3": (7, "both sides of a comparison must be of one kind; here are a number and a text"),
     'i8 == "1"': (4, "here are a number and a text"),
@@ -533,8 +542,8 @@ MISTAKES: dict[str, tuple[int, str]] = {
     "-b == 0": (2, "'-' calculates with numbers; this is true or false"),
     "-true == 0": (2, "'-' calculates with numbers; this is true or false"),
     "-false == 0": (2, "'-' calculates with numbers; this is true or false"),
-    "i8 and b": (1, "'and' joins conditions; this is a number: compare it first"),
-    "not s": (5, "'not' joins conditions; this is a text"),
+    "i8 and b": (1, "'and' takes conditions; this is a number: compare it first"),
+    "not s": (5, "'not' takes conditions; this is a text: write not (...)"),
     "i8": (1, "the filter must be true or false; this is a number"),
     "i8 + 1": (4, "the filter must be true or false; this is a number"),
     '"text"': (1, "the filter must be true or false; this is a text"),
@@ -547,8 +556,36 @@ MISTAKES: dict[str, tuple[int, str]] = {
     "i64 > -9223372036854775809": (7, "does not fit into 64 bits"),
     "i64 > " + "9" * 30: (7, "does not fit into 64 bits"),
     "d > 1e400": (5, "this number is too large"),
-    "d > " + "9" * 4000: (5, "this number is too large"),
+    "d > " + "9" * 4000: (5, "does not fit into 64 bits"),
     r's == "\ud800"': (6, "half of a surrogate pair"),
+    # what Milvus reads in another way than a reader may think, or not at all
+    'not color == "red"': (5, "'not' takes conditions; this is a text: write not (...)"),
+    "not id in [1, 3]": (5, "'not' takes conditions; this is a number: write not (...)"),
+    "not i8 > 3 and b": (5, "write not (...)"),
+    "2 ** 3 ** 2 == 64": (8, "use parentheses, (a ** b) ** c or a ** (b ** c)"),
+    "2 ** -3 ** 2 == 64": (9, "use parentheses"),
+    "0 < i8 == 1": (8, "a chain is low < field < high or high > field > low"),
+    "b == b == b": (8, "a chain is"),
+    "0 < i8 > 1": (8, "a chain is"),
+    "0 < i8 + 1 < 9": (12, "a chain is"),
+    "i8 == 010": (7, "010 would be octal in Milvus: write it without the leading 0"),
+    "i8 in [1, -08]": (12, "08 would be octal in Milvus"),
+    "d > 0x1.8p3": (8, "not understood"),
+    "i8 > 1_000": (7, "not understood"),
+    r's == "back\slash"': (11, r"\s is not an escape: write a backslash as two, \\"),
+    r's like "50\%"': (11, r"\% is not an escape"),
+    r"s == 'C:\x41'": (9, r"\x is not an escape"),
+    r's == "\/"': (7, r"\/ is not an escape"),
+    's == "a\\\nb"': (8, "is not an escape"),
+    'u8"a" == s': (3, "not understood"),
+    "i8 > 0 And b": (8, "not understood"),
+    "Not b": (5, "not understood"),
+    "id in [1,, 2]": (10, "not understood"),
+    "9223372036854775807 + 1 > i64": (21, "9223372036854775807 + 1 does not fit into 64 bits"),
+    "i64 == 4611686018427387904 * 2": (28, "4611686018427387904 * 2 does not fit into 64 bits"),
+    "i64 == " + "*".join(["9"] * 5_000): (45, "does not fit into 64 bits"),
+    "i64 > 0x8000000000000000": (7, "does not fit into 64 bits"),
+    "Array_length(s) > 1": (1, "there is no function Array_length(...)"),
     "(" * 5 + "b": (7, "something is missing at the end"),
     # parts of what has none
     'meta["key"] == 1': (1, "no field 'meta' in this collection"),
@@ -570,13 +607,21 @@ def test_a_mistake_in_a_filter_is_told_with_its_place(store, expression):
         assert said in message
 
 
-@pytest.mark.parametrize(
-    "expression", ["i8 / i8 == 1", "1 / (i8 - i8) > 0", "i8 % i32 == 1", "i64 / -1 > 0"], ids=repr
-)  # the last: the largest Int64 is one smaller than the smallest is negative
-def test_arithmetic_that_fails_on_some_row_is_the_filters_fault_and_deletes_nothing(store, expression):
+FAILS_ON_SOME_ROW = [
+    "i8 / i8 == 1", "1 / (i8 - i8) > 0", "i8 % i32 == 1", "i8 ** -1 > 0", "i64 / -1 > 0",
+    # what 64 bits can't hold, with each operator, on each side, and inside something else
+    "i64 + 1 > 0", "1 + i64 < 0", "i64 - 2 < 0", "-i64 > 0", "0 < i64 * 2", "i64 * i64 > 0", "i64 * i8 != 3",
+    "i64 + id in [1, 2]", "(i64 + 1) - 1 == i64", "(i64 * 2) / 2 == i64", "(i64 + 1) % 2 == 0", "i64 + 1 == i64 + 2",
+    "i64 * 2 > 0.5", "(i64 + 1) ** 2 > 0", "id > 0 and not (i64 * -3 > i8)", "b or i64 * 3 > 9",
+    "(i8 * 0 + 9223372036854775807) + 1 > 0", "(-9223372036854775807 - 1) / -1 > i64",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", FAILS_ON_SOME_ROW)
+def test_arithmetic_that_fails_on_some_row_is_refused_and_deletes_nothing(store, expression):
     status, words = 400, r"divides by zero|does not fit into 64 bits"
     if store.api.engine == "milvus":
-        status, words = 501, "Milvus engine .* can't evaluate it"
+        status, words = 501, "Milvus engine .* (can't evaluate|can't calculate|would calculate)"
     for verb, more in {"query": {}, "delete": {}, "search": {"data": [1, 1], "annsField": "v"}}.items():
         assert re.search(words, store.refused(status, f"vectors/{verb}", filter=expression, **more))
 
@@ -590,8 +635,8 @@ NESTED = {
     "sums": lambda n: "+".join(["i8"] * n) + " > 0",
     "sums to the right": lambda n: "i8 + (" * n + "i8" + ")" * n + " > 0",
     "minus": lambda n: "-(" * n + "i8" + ")" * n + " > 0",
-    "powers": lambda n: "1 ** " * n + "1 > 0",
-    "comparisons": lambda n: "b == (b != " * n + "b" + ")" * n,
+    "powers": lambda n: "1 ** (" * n + "1" + ")" * n + " > 0",
+    "comparisons": lambda n: "b == (" * n + "b" + ")" * n,
     "casts": lambda n: "(" * n + "i8" + " * 1 + f)" * n + " > 0",
     "or": lambda n: "b or " * n + "b",
     "and": lambda n: "b and " * n + "b",
@@ -607,20 +652,25 @@ def test_deep_and_long_filters_are_answered_or_refused_in_words_and_never_hang(s
     for n in slow if store.api.engine == "milvus" else (*range(1, 26), 50, 100, 1000, 3000, too_long):
         status, said = store.post("vectors/query", filter=write(n), outputFields=["id"])
         if status == 400:
-            assert "nested more than 20 deep" in said or "parts; at most 4,000" in said
+            assert "nested more than 20 deep" in said or "at most 4,000 parts" in said
         else:
             assert status == 200 or (status == 501 and store.api.engine == "milvus"), said
             understood = n
     assert understood >= 6  # deeper than any filter that a person writes
 
 
-def test_a_filter_longer_than_a_million_letters_is_refused(store):
-    message = store.refused(400, "vectors/query", filter="color == '" + "x" * 1_000_001 + "'")
-    assert message == "the filter is too long: 1,000,012 characters; at most 1,000,000"
-
-
 def test_tens_of_thousands_of_keys_fit_into_one_filter(store):
     assert found(store, f"id in {list(range(20_000, -1, -1))}") == [row["id"] for row in ROWS]
+
+
+def test_a_filter_that_is_too_long_is_refused_with_its_limit(store):
+    for filter, said in {
+        "color == '" + "x" * 1_000_001 + "'": "filter: String should have at most 1000000 characters",
+        "id in [1] or " * 2_000 + "b": "has 4,002 parts and 2,000 values in lists; at most 4,000 parts",
+        f"id in {[1] * 30_000} or i8 in {[1] * 20_001}": "has 5 parts and 50,001 values in lists; .* 50,000 values",
+    }.items():
+        for verb in ("vectors/query", "vectors/delete"):
+            assert re.search(said, store.refused(400, verb, filter=filter))
 
 
 # Garbage -------------------------------------------------------------------------------------------------------

@@ -192,6 +192,33 @@ def test_the_document_lists_every_call_of_the_application_and_no_other(document)
         assert "500" not in statuses
 
 
+LIMITS = {
+    "string": {"maxLength", "pattern", "enum", "const"},
+    "array": {"maxItems"},
+    "integer": {"maximum", "exclusiveMaximum"},
+}
+
+
+def unlimited(document: dict[str, Any], part: dict[str, Any], way: str) -> list[str]:
+    """Return the ways to the texts, lists and whole numbers of a JSON Schema that may be of any size."""
+    if "$ref" in part:
+        return unlimited(document, document["components"]["schemas"][part["$ref"].rsplit("/")[-1]], way)
+    kinds = part.get("type", [])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    found = [way for kind in kinds if kind in LIMITS and not LIMITS[kind] & part.keys()]
+    inner = [(way, each) for each in part.get("anyOf", part.get("oneOf", []))]
+    inner += [(f"{way}.{name}", each) for name, each in part.get("properties", {}).items()]
+    inner += [(f"{way}[]", part["items"])] if "items" in part else []
+    return found + [place for way, each in inner for place in unlimited(document, each, way)]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_text_list_and_whole_number_has_a_limit_that_is_told(document, verb):
+    """Rows and vectors hold what the collection's own schema limits."""
+    assert unlimited(document, body_schema(document, verb), "") == []
+    assert "4,000 parts" in document["components"]["schemas"]["Query"]["properties"]["filter"]["description"]
+
+
 def test_what_the_document_allows_is_taken_and_the_answers_are_what_it_promises(http, document):
     assert {verb for verb, _ in EXAMPLES} == VERBS.keys()
     for verb, body in EXAMPLES:

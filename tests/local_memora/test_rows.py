@@ -7,6 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from helpers.memora import InvalidRequestError
+from helpers.memora.models import Collection
+from local_memora.contract.errors import ApiError
+from local_memora.verbs.rows_and_search import _refuse_doubled
+from local_memora.verbs.service import Service
 from tests.local_memora.contract import ALL, Api, Table, body, column, ids, index
 
 # In and out ------------------------------------------------------------------------------------------------------
@@ -67,6 +72,31 @@ def test_a_duplicate_key_is_refused_and_nothing_of_the_call_is_stored(table):
     for verb in ("vectors/insert", "vectors/upsert"):
         assert table.refused(400, verb, data=twice) == "the key id = 7 is in this call more than once"
     assert table.query() == [{"id": 1, "v": [1.0, 0.0]}]
+
+
+def test_the_same_key_twice_is_told_before_other_writers_are_waited_for(client, monkeypatch):
+    client.collections.create(collection=Collection("c", dimension=2))
+    monkeypatch.setattr(Service, "turn", lambda *_: pytest.fail("it waited for its turn"))
+    for store in (client.vectors.insert, client.vectors.upsert):
+        with pytest.raises(InvalidRequestError, match="id = 7 is in this call more than once"):
+            store(collection_name="c", data=[{"id": 7, "vector": [1, 0]}] * 2)
+
+
+def test_the_same_key_twice_is_found_without_comparing_every_key_with_every_other():
+    compared = 0
+
+    class Key(int):
+        __hash__ = int.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return int(self) == int(other)
+
+    keys = [Key(n) for n in range(1_000)]
+    with pytest.raises(ApiError, match="the key id = 999 is in this call more than once"):
+        _refuse_doubled("id", [*keys, Key(999)])
+    assert compared < 10 * len(keys)
 
 
 WRONG_ROWS = [

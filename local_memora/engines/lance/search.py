@@ -1,5 +1,6 @@
 """Searching one Lance table: hits are cut from one ranking, however many are asked for."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
@@ -114,10 +115,10 @@ def run(work: Callable[[], Any]) -> Any:
     """Do what evaluates a filter; where its arithmetic fails, that is the filter's fault."""
     try:
         return work()
-    except RuntimeError as error:
-        if "Divide by zero" in str(error):
+    except (RuntimeError, ValueError) as error:  # the second where it fails on constants alone
+        if re.search("Divide by zero|zero raised to a negative power", str(error)):
             raise ApiError(400, "the filter divides by zero in at least one row") from None
-        if "Arithmetic overflow" in str(error):
+        if re.search("Arithmetic overflow|value of .* is out of range Int64", str(error)):
             raise ApiError(400, "the filter calculates a number that does not fit into 64 bits") from None
         raise
 

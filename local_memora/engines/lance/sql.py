@@ -7,6 +7,8 @@ from local_memora.filters.parse import Call, Field, Literal, Node, Operation, Pa
 # gives a literal without one the type of some field that stands near, and DataFusion refuses `Int8 > 300`.
 STORED = {"int": "Int64", "float": "Double", "float32": "Float", "text": "VarChar"}
 SQL_TYPES = {"int": "BIGINT", "float": "DOUBLE", "float32": "FLOAT", "bool": "BOOLEAN"}
+WIDE = "DECIMAL(20,0)"  # every BIGINT fits, and so do sums and products of two in what DataFusion makes of it
+COMPARES = ("in", "==", "!=", "<", "<=", ">", ">=")
 
 
 def to_sql(node: Node) -> str:
@@ -30,13 +32,17 @@ def to_sql(node: Node) -> str:
         left, items = node.operands
         kind = _kind(node, [left, *items])
         inside = ", ".join(_operand(item, kind) for item in items)
-        return f"{_operand(left, kind)} IN ({inside})" if items else "false"
+        return f"{_compared(left, _operand(left, kind))} IN ({inside})" if items else "false"
     if node.operator == "not":
         return f"(NOT {to_sql(node.operands[0])})"
     if node.operator in ("and", "or"):
         return "(" + f" {node.operator.upper()} ".join(to_sql(part) for part in node.operands) + ")"
     kind = _kind(node, node.operands)
     left, right = (_operand(part, kind) for part in node.operands)
+    if _may_overflow(node):
+        return f"({left}::{WIDE} {node.operator} {right}::{WIDE})::BIGINT"
+    if node.operator in COMPARES:
+        left, right = _compared(node.operands[0], left), _compared(node.operands[1], right)
     if node.operator == "**":
         return f"power({left}, {right})"
     operator = {"==": "=", "like": "LIKE"}.get(node.operator, node.operator)
@@ -46,9 +52,22 @@ def to_sql(node: Node) -> str:
 
 def _kind(node: Operation, operands: list[Node]) -> str:
     """Say how operands meet: a Float field and a literal in 32 bits, so that `price == 0.1` finds what 0.1 became."""
-    compares = node.operator in ("in", "==", "!=", "<", "<=", ">", ">=")
     single = any(isinstance(part, Field) and part.data_type == "Float" for part in operands)
-    return "float32" if compares and single and any(isinstance(part, Literal) for part in operands) else node.kind
+    return (
+        "float32"
+        if node.operator in COMPARES and single and any(isinstance(part, Literal) for part in operands)
+        else node.kind
+    )
+
+
+def _may_overflow(node: Node) -> bool:
+    """Return whether DataFusion would wrap the result round silently; a cast from wider numbers is refused instead."""
+    return isinstance(node, Operation) and node.kind == "int" and node.operator in ("+", "-", "*")
+
+
+def _compared(node: Node, text: str) -> str:
+    """Add 0 where DataFusion would see through the cast, and compare the wider numbers without an error."""
+    return f"({text} + 0)" if _may_overflow(node) else text
 
 
 def _operand(node: Node, kind: str) -> str:
