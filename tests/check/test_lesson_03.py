@@ -26,7 +26,7 @@ def test_a_wrong_filter_gets_the_hint_that_fits(kit, wrong, said: str) -> None:
     [
         'color == "red" and background != "grass" and elevation > 20',
         "20 < elevation && not (background in ['grass']) && color in ['red']",
-        "(color == 'red') and (elevation >= 21) and not background == 'grass'",
+        "(color == 'red') and (elevation >= 21) and not (background == 'grass')",
     ],
 )
 def test_a_right_filter_is_taken_in_any_form(kit, right) -> None:
