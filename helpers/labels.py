@@ -17,14 +17,14 @@ def drawable(text: str) -> str:
 
 
 def fitting(text: str, inches: float, size: float, weight: str = "normal") -> str:
-    """Return a text as it can be drawn, each line shortened at its end until it is not wider than that.
+    """Return a text as it can be drawn, with each line shortened at its end until it fits.
 
     Parameters
     ----------
     text : str
         Such as a file's name.
     inches : float
-        How much place there is.
+        The width that a line may have.
     size : float
         Of the letters, in points.
     weight : {"normal", "bold"}

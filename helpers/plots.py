@@ -58,7 +58,7 @@ def _thumbnail(source: Source) -> np.ndarray:
 
 
 def _hit_thumbnail(hit: Hit, root: Path) -> np.ndarray:
-    """Return a hit's picture, or a grey one where its file is gone since it was ingested."""
+    """Return a hit's picture, or a grey one where its file is missing."""
     try:
         return _thumbnail(hit.file(root))
     except ImageError as error:
@@ -114,9 +114,9 @@ def show_images(pictures: Sequence[tuple[Source, str]], *, columns: int = 7) -> 
     Parameters
     ----------
     pictures : sequence of (picture, title)
-        None at all leaves the figure empty.
+        An empty sequence gives an empty figure.
     columns : int
-        How many stand side by side.
+        Pictures in a row.
     """
     import matplotlib.pyplot as plt
 
@@ -138,7 +138,7 @@ def show_images(pictures: Sequence[tuple[Source, str]], *, columns: int = 7) -> 
 
 
 def summary(hits: Sequence[Hit], category: str | None = None) -> str:
-    """Say in one line what a picture of hits shows."""
+    """Return a line that says what a picture of hits shows."""
     if not hits:
         return "No picture was found."
     found = ", ".join(f"{hit.category or hit.path} {hit.distance:.2f}" for hit in hits)
@@ -163,13 +163,13 @@ def show_many(
     queries : sequence of (picture, category)
         What was searched for; the category may be empty.
     hits : sequence of sequences of Hit
-        What was found for each, at least one hit in all.
+        The hits of each query.
     root : Path
         The folder that was ingested.
     blocks : int
-        How many queries stand side by side.
+        Queries in a row.
     dpi : int
-        Pixels an inch: fewer make a smaller file.
+        Pixels per inch: fewer make a smaller file.
     """
     import matplotlib.pyplot as plt
     from matplotlib.patches import Rectangle
@@ -211,7 +211,7 @@ def show_similarities(vectors: np.ndarray, labels: Sequence[str]) -> "Figure":
     vectors : numpy.ndarray, shape (n, dim)
         Unit vectors, those of one label next to each other.
     labels : sequence of str, length n
-        What each is.
+        The group of each.
     """
     import matplotlib.pyplot as plt
 

@@ -3,7 +3,7 @@
 import re
 
 LONGEST = 200  # letters of a path or an address in a message
-# What stands before the @ of an address, also where a "/" in a password hides the end of it.
+# The user name and password in an address; a "/" or "@" in the password does not end it.
 SECRET = re.compile(r"(?<=://)(?:[^/?#\s]*|[^/?#\s:@]*:(?!\d+(?:[/?#]|$))\S*)@")
 
 
@@ -13,7 +13,7 @@ class ImageError(ValueError):
     Parameters
     ----------
     name : str
-        The file, address or a description of the input; a message shows it shortened and without a password.
+        The file, the address or a description of the input. Messages show it shortened and without a password.
     reason : str
         Why not.
     """

@@ -13,13 +13,13 @@ from typing import TypeAlias
 from helpers.images.errors import MetadataError
 from helpers.settings import DATA
 
-# HEIC and JPEG XL are listed too: who opens them is told what to do, which is better than not to see them.
+# HEIC and JPEG XL are listed too: opening them fails with advice, and a file that is not listed may go unnoticed.
 SUFFIXES = {
     ".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg", ".jxl", ".mpo", ".png",
     ".tif", ".tiff", ".webp",
 }  # fmt: skip
-QUERY = re.compile(r"[?@].*$")  # what wget keeps of an address: photo.jpg?width=300, on Windows photo.jpg@width=300
-# Where other programs keep thumbnails and deleted files among the pictures. Hidden folders are left out anyway.
+QUERY = re.compile(r"[?@].*$")  # wget names files photo.jpg?width=300, on Windows photo.jpg@width=300
+# Folders in which other programs keep thumbnails and deleted files. Hidden folders are left out as well.
 FOREIGN = {"@eadir", "#recycle", "$recycle.bin", "recycler", "lost+found", "__macosx", "system volume information"}
 WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?")
@@ -40,7 +40,7 @@ class ImageFolder:
     metadata : dict
         Path to its columns; empty where the folder has no metadata.csv.
     left_out : dict of str to str
-        Path of each file or folder that was left out, and what it is: its suffix, or a few words.
+        Path of each file or folder that was left out, and what it is: a suffix, or a few words.
     """
 
     root: Path
@@ -55,7 +55,7 @@ class ImageFolder:
         return {name: type(value) for name, value in first.items()}
 
     def left_out_summary(self) -> str:
-        """Say in one line what was left out; an empty text where nothing was."""
+        """Return in one line what was left out; an empty text where nothing was."""
         folders = [path for path in self.left_out if path.endswith("/")]
         kinds = Counter(kind for path, kind in self.left_out.items() if not path.endswith("/"))
         parts = [f"{count} {kind}" for kind, count in sorted(kinds.items(), key=lambda one: (-one[1], one[0]))]
@@ -68,8 +68,8 @@ class ImageFolder:
 def list_images(folder: Path) -> list[str]:
     """List the pictures of a folder and its sub-folders, by their suffixes.
 
-    Left out are hidden files, links that lead outside the folder or nowhere, and the folders where other programs keep
-    thumbnails and deleted files; `load_folder` says which.
+    Hidden files are left out, and so are links that lead outside the folder or nowhere, and folders in which other
+    programs keep thumbnails and deleted files. `load_folder` reports what was left out.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def _raise(error: OSError) -> None:
 
 
 def _no_picture(path: Path, real_root: Path) -> str:
-    """Say what a file is that is not listed; an empty text for a picture."""
+    """Return why a file is not listed; an empty text for a picture."""
     if path.name.startswith("."):
         return "hidden"
     if not any(Path(name).suffix.lower() in SUFFIXES for name in (path.name, QUERY.sub("", path.name))):
@@ -212,9 +212,9 @@ def _type_of(values: Iterable[str]) -> type[str] | type[int] | type[float]:
 
 
 def _agreed(metadata: dict[str, Row], paths: list[str], left_out: dict[str, str]) -> dict[str, Row]:
-    """Return the rows by the paths of their files, and refuse a picture without a row or a row without a picture.
+    """Return the rows by the paths of their files; refuse a picture without a row, or a row without a picture.
 
-    The same name may be stored in two ways, an accent alone or as part of its letter: both are the same name here.
+    Unicode stores "é" in two ways: as one sign, or as a letter and its accent. Here both are the same name.
     """
     files, composed = set(paths), {_composed(path): path for path in paths}
     rows: dict[str, Row] = {}
@@ -244,10 +244,10 @@ def _alike(path: str) -> str:
 
 
 def _hint(row: str, alike: dict[str, str], left_out: dict[str, str]) -> str:
-    """Say what a row without a picture probably means."""
+    """Return what a row without a picture probably means; an empty text where nobody knows."""
     if path := alike.get(_alike(row)):
         return f" (write it as the file is called: {path})"
     if kind := left_out.get(row):
-        return f" (the file is there, but is no picture by its name: {kind})"
+        return f" (the file exists, but its name is not that of a picture: {kind})"
     folder = next((path for path in left_out if path.endswith("/") and row.startswith(path)), "")
     return f" (the folder {folder} is left out)" if folder else ""

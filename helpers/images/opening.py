@@ -1,4 +1,4 @@
-"""Any source of a picture -> RGB, within limits, and with the true reason where it can't be done."""
+"""Any source -> an RGB picture, within limits, or the true reason why not."""
 
 import io
 import os
@@ -17,13 +17,13 @@ from helpers.images.pixels import BITS, CHANNELS, FORM, PHOTOMETRIC, WHITE_IS_ZE
 from helpers.images.web import fetch, from_data_url
 
 KNOWN = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "TIFF", "GIF")  # Pillow opens MPO, which some cameras write, as JPEG
-ADDED = ("HEIF", "JXL")  # where their plugins are installed, and were registered with Pillow
+ADDED = ("HEIF", "JXL")  # read where somebody has registered their plugins with Pillow
 MAX_PIXELS = 120_000_000  # a 108-megapixel telephone passes; a decompression bomb does not
-MAX_MENDED = 100 * 1024 * 1024  # bytes of a file that is searched for what Pillow stumbled over
-PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf"}  # of a PNG; the others are comments and the like
+MAX_REPAIRED = 100 * 1024 * 1024  # bytes: a larger file is not repaired
+PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf"}  # of a PNG; other chunks are comments and the like
 EXPORT = "which can't be read here: export it as JPEG"
 HEIC = rb".{4}ftyp(hei|hev)|.{4}ftypm[is]f1.{4,64}hei[cx]"  # Pillow's reader of AVIF may take it for one
-# What else is taken for a picture, by its first bytes.
+# What people take for pictures, by its first bytes.
 OTHERS = {
     HEIC: f"a HEIC picture, {EXPORT}",
     rb".{4}ftypavi[fs]": f"an AVIF picture, {EXPORT}",
@@ -47,7 +47,7 @@ def open_image(source: Source, min_side: int | None = None) -> Image.Image:
     ----------
     source : path, address, bytes, PIL image or array
         A file, an http(s) or data: address, a file's content, a picture, or an array (height, width[, 3 or 4]) of
-        uint8. Of a text, which somebody may have pasted, blanks and quotes around it are left out.
+        uint8. A str may have been pasted: blanks and quotes around it are ignored.
     min_side : int, optional
         The shorter side, in pixels, that is needed: a large JPEG may be decoded at a smaller scale, not below twice
         this, which saves most of the time.
@@ -73,7 +73,7 @@ def open_image(source: Source, min_side: int | None = None) -> Image.Image:
 
 
 def _from_text(text: str, min_side: int | None) -> Image.Image:
-    """Open what somebody typed or pasted: an address or a path."""
+    """Open an address or a path that somebody typed or pasted."""
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":  # Windows copies a path with quotes around it
         text = text[1:-1].strip()
@@ -112,7 +112,7 @@ def _from_array(array: np.ndarray) -> Image.Image:
 
 
 def _decode(file: IO[bytes], name: str, min_side: int | None) -> Image.Image:
-    """Decode a file; one that Pillow refuses and browsers show is decoded without what Pillow stumbled over."""
+    """Decode a file; where Pillow refuses it, try to repair what browsers overlook."""
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own warning must not come before our refusal
     with _refusals(name, file):
         try:
@@ -120,7 +120,7 @@ def _decode(file: IO[bytes], name: str, min_side: int | None) -> Image.Image:
         except ImageError:
             raise
         except (OSError, SyntaxError, ValueError):
-            pictures = [_decoded(io.BytesIO(content), name, min_side) for content in _mended(file)]
+            pictures = [_decoded(io.BytesIO(content), name, min_side) for content in _repaired(file)]
             if not pictures or pictures[0].tobytes() != pictures[-1].tobytes():
                 raise
             return pictures[0]
@@ -137,7 +137,7 @@ def _decoded(file: IO[bytes], name: str, min_side: int | None) -> Image.Image:
 
 
 def _opened(file: IO[bytes]) -> Image.Image:
-    """Open a file as Image.open does; but where a reader refuses it, raise what that reader says."""
+    """Open a file as Image.open does, but raise the reader's own error where one refuses it."""
     refusal: Exception = Image.UnidentifiedImageError()
     file.seek(0)
     head = file.read(16)
@@ -145,7 +145,7 @@ def _opened(file: IO[bytes]) -> Image.Image:
         if form not in Image.OPEN:
             Image.init()
         reader, accepts = Image.OPEN.get(form, (None, None))
-        if reader and accepts and accepts(head) is True:  # a text would say that it is not built in
+        if reader and accepts and accepts(head) is True:  # a str would mean "not built in"
             file.seek(0)
             try:
                 return reader(file, "")
@@ -154,18 +154,18 @@ def _opened(file: IO[bytes]) -> Image.Image:
     raise refusal
 
 
-def _mended(file: IO[bytes]) -> list[bytes]:
-    """Return contents that show a picture where they all show the same one; none where nothing can be mended.
+def _repaired(file: IO[bytes]) -> list[bytes]:
+    """Return repaired contents of a PNG or JPEG, which are right if they all show the same picture; else none.
 
-    A PNG without its comments: they may be longer than Pillow reads, or have a wrong checksum. A JPEG with two
-    different ends: the decoder fills in what is missing, so where both show the same, only the end marker was missing.
+    A PNG loses its comments: they may be longer than Pillow reads, or have a wrong checksum. A JPEG gets two
+    different ends: the decoder makes up what is missing, so equal pictures mean that only the end marker was missing.
     """
     file.seek(0)
-    content = file.read(MAX_MENDED + 1)
-    if len(content) > MAX_MENDED:
+    content = file.read(MAX_REPAIRED + 1)
+    if len(content) > MAX_REPAIRED:
         return []
     if content.startswith(b"\xff\xd8\xff"):
-        scans = content.rstrip(b"\xff")  # half of the end marker, where there is any
+        scans = content.rstrip(b"\xff")  # half of the end marker may be left
         return [scans + filler * 64 + b"\xff\xd9" for filler in (b"\x00", b"\x55")]
     if content.startswith(b"\x89PNG\r\n\x1a\n"):
         return [_without_comments(content)]
@@ -184,7 +184,7 @@ def _without_comments(png: bytes) -> bytes:
 
 @contextmanager
 def _refusals(name: str, file: IO[bytes] | None = None) -> Iterator[None]:
-    """Say what Pillow's decoders raise as an ImageError that names the picture."""
+    """Turn what Pillow's decoders raise into an ImageError that names the picture."""
     try:
         yield
     except ImageError:
@@ -199,7 +199,7 @@ def _refusals(name: str, file: IO[bytes] | None = None) -> Iterator[None]:
 
 
 def _reason(error: Exception, file: IO[bytes] | None) -> str:
-    """Say what is wrong with a file that a reader refused, or that none of them takes."""
+    """Return what is wrong with a file that could not be opened."""
     if isinstance(error, OSError) and error.errno:
         return f"can't be read ({error.strerror})"
     if file:
@@ -211,7 +211,7 @@ def _reason(error: Exception, file: IO[bytes] | None) -> str:
                 return reason
         if unknown:
             return "not a JPEG, PNG, WebP, AVIF, BMP, TIFF or GIF, whatever its name says"
-        if isinstance(error, SyntaxError) or "raw mode" in str(error):  # a reader knows no such picture
+        if isinstance(error, SyntaxError) or "raw mode" in str(error):  # the reader does not know this kind
             if head.startswith((b"II", b"MM")) and (samples := _samples(file)):
                 return f"{samples} that can't be read ({error}): save it as RGB with 8 bits a channel"
             return f"damaged, or of a kind that can't be read ({error})"
@@ -219,7 +219,7 @@ def _reason(error: Exception, file: IO[bytes] | None) -> str:
 
 
 def _samples(file: IO[bytes]) -> str:
-    """Say what samples a TIFF has; an empty text where its tags can't be read."""
+    """Describe a TIFF's samples; return an empty text where its tags can't be read."""
     file.seek(0)
     head = file.read(8)
     try:
@@ -227,7 +227,7 @@ def _samples(file: IO[bytes]) -> str:
         file.seek(tags.next)
         tags.load(file)
         bits, channels, form = (first(tags, tag, 1) for tag in (BITS, CHANNELS, FORM))
-    except Exception:  # whatever damaged tags raise: Pillow's own words are told then
+    except Exception:  # damaged tags may raise anything; Pillow's own message is shown then
         return ""
     order = "big-endian " if head.startswith(b"MM") else ""
     white = ", 0 is white," if first(tags, PHOTOMETRIC, 1) == WHITE_IS_ZERO else ""

@@ -1,4 +1,4 @@
-"""Samples -> RGB: what the numbers of a picture mean, by what its file says of them."""
+"""Samples -> RGB: what a picture's numbers mean, according to its file."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,12 +18,12 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# libtiff hands out samples in this machine's byte order; Pillow takes some of them to be in the file's.
+# libtiff returns samples in this machine's byte order, but Pillow reads these kinds in the order of the file.
 NATIVE = {"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"}
 
 
 def load(image: Image.Image) -> Image.Image:
-    """Decode a picture that was opened, and return it upright, in RGB, transparent parts white."""
+    """Decode a picture that was opened: return it upright, in RGB, with white where it is transparent."""
     transparent = _transparent_shade(image)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         _lay_out(image)
@@ -34,7 +34,7 @@ def load(image: Image.Image) -> Image.Image:
     image = _upright(image)
     if image.mode.startswith(("I", "F")) or (image.mode == "L" and first(tags, FORM, 1) == SIGNED):
         return _from_numbers(image, tags, transparent)
-    if image.mode == "La":  # grey multiplied by its transparency, which Pillow turns into nothing else
+    if image.mode == "La":  # grey multiplied by its alpha: Pillow converts it to LA only
         image = image.convert("LA")
     if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
         if transparent is not None:
@@ -54,7 +54,7 @@ def first(tags: Mapping[int, Any], tag: int, default: int) -> int:
 
 
 def _transparent_shade(image: Image.Image) -> Any:
-    """Return the shade that a PNG calls transparent, in the numbers that its pixels have once they are loaded."""
+    """Return the shade that a PNG calls transparent, on the scale that its pixels have once they are loaded."""
     shade = image.info.get("transparency")
     if shade is None or not isinstance(image, PngImagePlugin.PngImageFile) or not image.tile:
         return shade
@@ -67,10 +67,10 @@ def _transparent_shade(image: Image.Image) -> Any:
 
 
 def _lay_out(image: TiffImagePlugin.TiffImageFile) -> None:
-    """Correct the layout that Pillow takes a TIFF's samples to have, where it is another one."""
+    """Correct the layout of a TIFF's samples where Pillow assumes a wrong one."""
     tags = image.tag_v2
     if image.tile and first(tags, PLANES, 1) == APART and first(tags, CHANNELS, 1) == 1:
-        tags[PLANES] = 1  # one channel is one plane, whatever is said
+        tags[PLANES] = 1  # a single channel is always one plane
         image._setup()
     apart = first(tags, PLANES, 1) == APART
     if apart and image.mode in ("LA", "La", "PA", "LAB"):
@@ -98,7 +98,7 @@ def _upright(image: Image.Image) -> Image.Image:
 def _from_numbers(image: Image.Image, tags: Mapping[int, Any], transparent: int | None) -> Image.Image:
     """Scale greys of more than 8 bits, signed ones and floats to 8 bits; Pillow's own convert clips them.
 
-    Unsigned numbers of up to 16 bits are scaled by the range that their bits have, others by their own range.
+    Unsigned numbers of up to 16 bits are scaled by the range of their bits, others by that of their own values.
     """
     grey = np.asarray(image)
     if image.mode == "L":
@@ -111,7 +111,7 @@ def _from_numbers(image: Image.Image, tags: Mapping[int, Any], transparent: int 
         finite = grey[np.isfinite(grey)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     scaled = np.empty(grey.shape, np.uint8)
-    for start in range(0, len(grey), 256):  # in parts: float64 takes eight times the memory
+    for start in range(0, len(grey), 256):  # in parts, because float64 takes eight bytes a pixel
         part = np.nan_to_num(grey[start : start + 256].astype(np.float64), nan=low, posinf=high, neginf=low)
         scaled[start : start + 256] = ((part - low) / ((high - low) or 1.0) * 255).round()
     if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:

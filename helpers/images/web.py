@@ -1,4 +1,4 @@
-"""Pictures on the web: fetched within limits, and only from where everybody may fetch."""
+"""Pictures on the web: fetched within limits, and not from private networks."""
 
 import base64
 import binascii
@@ -16,11 +16,9 @@ from helpers.settings import setting
 MAX_BYTES = 20 * 1024 * 1024
 MAX_SECONDS = 30.0  # for the whole picture; a server that sends a byte now and then never times out otherwise
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
-AGENT = "memora-image-search (a tutorial on searching by image)"  # some sites refuse who does not say who it is
+AGENT = "memora-image-search (a tutorial on searching by image)"  # some sites refuse programs without a name
 ALLOW_PRIVATE = "MEMORA_ALLOW_PRIVATE_ADDRESSES"  # set to 1, pictures of this machine and its network may be fetched
-PRIVATE = (
-    f"it leads to this machine or a private network, which is not fetched from: set {ALLOW_PRIVATE}=1 if that is wanted"
-)
+PRIVATE = f"it leads to this machine or a private network; set {ALLOW_PRIVATE}=1 to allow that"
 SAVE_IT = "save the picture with a browser, and pass the file"
 ADVICE = {401: SAVE_IT, 403: SAVE_IT, 404: "check the address", 410: "the picture is gone", 429: "wait, and try again"}
 
@@ -28,8 +26,8 @@ ADVICE = {401: SAVE_IT, 403: SAVE_IT, 404: "check the address", 410: "the pictur
 def fetch(url: str) -> bytes:
     """Fetch a picture's bytes: at most MAX_BYTES of them, for at most about MAX_SECONDS.
 
-    An address that leads to this machine or a private network is refused, also when another one redirects to it: who
-    searches through a page that is served from here must not reach what only this machine can reach.
+    Addresses that lead to this machine or a private network are refused, redirects included: someone who uses a page
+    that is served from here must not reach what only this machine can reach.
 
     Raises
     ------
@@ -52,7 +50,7 @@ def fetch(url: str) -> bytes:
                 if len(content) > MAX_BYTES:
                     raise ImageError(url, f"larger than {MAX_BYTES >> 20} MB: download and shrink it first")
                 if time.monotonic() > end:
-                    raise ImageError(url, f"not all there after {MAX_SECONDS:.0f} s: download it first")
+                    raise ImageError(url, f"not complete after {MAX_SECONDS:.0f} s: download it first")
             return bytes(content)
     except PermissionError as error:
         raise ImageError(url, str(error)) from None
@@ -65,17 +63,17 @@ def fetch(url: str) -> bytes:
 
 
 def _check_name(request: httpx.Request) -> None:
-    """Refuse a host that is, or has a name for, an address of this machine or a private network."""
+    """Refuse a host whose address is private, before it is asked."""
     try:
         found = socket.getaddrinfo(request.url.host, None)
     except (OSError, UnicodeError):
-        return  # nobody has this name, which the request will say; or only a proxy knows it
+        return  # the name is unknown, which the request will report; or only a proxy knows it
     for *_, address in found:
         _check(str(address[0]))
 
 
 def _check_peer(response: httpx.Response) -> None:
-    """Refuse an answer from a private address: a name may have meant a public one when it was checked."""
+    """Refuse an answer from a private address: the name may have led elsewhere when it was checked."""
     if not urllib.request.getproxies():  # a proxy may well be in the private network
         _check(str(response.extensions["network_stream"].get_extra_info("server_addr")[0]))
 
@@ -92,7 +90,7 @@ def from_data_url(url: str) -> bytes:
     Raises
     ------
     ImageError
-        It holds none, or too many.
+        They are damaged, or too many.
     """
     kind, _, data = url.partition(",")
     if len(data) > 2 * MAX_BYTES:

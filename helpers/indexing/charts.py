@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def show_blame(rows: Mapping[str, Blame]) -> "Figure":
-    """Draw for each way of searching which part of its hits is right, and who is to blame for the rest."""
+    """Draw, for each way of searching, the share of right hits and what the others are due to."""
     import matplotlib.pyplot as plt
 
     parts = [
@@ -36,7 +36,7 @@ def show_blame(rows: Mapping[str, Blame]) -> "Figure":
         left += width
     axis.set_yticks(range(len(rows)), [drawable(name) for name in rows], parse_math=False)
     axis.invert_yaxis()
-    axis.set(xlim=(0, 1), xlabel="part of the ten hits")
+    axis.set(xlim=(0, 1), xlabel="share of the ten hits")
     figure.legend(fontsize=8, ncols=3, frameon=False, loc="outside lower center")
     for name, row in rows.items():
         print(
@@ -47,14 +47,14 @@ def show_blame(rows: Mapping[str, Blame]) -> "Figure":
 
 
 def show_curves(curves: Mapping[str, Sequence[tuple[int, Measured]]], *, exact: Measured | None = None) -> "Figure":
-    """Draw recall against the setting and against the time of a search, one line an index, and print the recalls.
+    """Draw recall against the setting and against the time of a search, one line per index; print the recalls.
 
     Parameters
     ----------
     curves : mapping of name to sequence of (setting, Measured)
         The setting is an nprobe or an ef.
     exact : Measured, optional
-        What looking at every vector gave.
+        The result of exact search.
     """
     import matplotlib.pyplot as plt
     from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
@@ -72,7 +72,7 @@ def show_curves(curves: Mapping[str, Sequence[tuple[int, Measured]]], *, exact: 
     settings = sorted({setting for points in curves.values() for setting, _ in points})
     by_setting.set(xscale="log", xlabel="nprobe, or ef", ylabel="recall@10")
     by_setting.set_xticks(settings, settings, fontsize=8)
-    by_time.set(xscale="log", xlabel="milliseconds; half of the searches are faster")
+    by_time.set(xscale="log", xlabel="median time of a search, ms")
     low, high = by_time.get_xlim()
     times = [t for t in (0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if low <= t <= high]
     if len(times) < 2:  # all times are alike

@@ -23,8 +23,8 @@ class Visit:
     centers : int
         IVF_FLAT: how many centers the query was compared with before.
     walks : list of list of int
-        HNSW: for each layer, the top one first, the points the search stepped on, each nearer than the one before. A
-        step in layer 0 may lead over others that were not nearer.
+        HNSW: for each layer, from the top, the points that the search stepped on, each nearer than the one before. A
+        step in layer 0 may pass over points that were not nearer.
     """
 
     found: list[int]
@@ -106,7 +106,7 @@ class Hnsw:
     ef_construction : int
         How many near points are kept while looking for those to link to.
     seed : int
-        Which points get into upper layers is drawn.
+        Draws which points get into the upper layers.
     """
 
     def __init__(self, points: np.ndarray, m: int = 6, ef_construction: int = 24, seed: int = 0) -> None:
@@ -159,7 +159,7 @@ class Hnsw:
     def _search_layer(
         self, query: np.ndarray, starts: Sequence[int], ef: int, number: int, seen: dict[int, float]
     ) -> tuple[list[int], list[int]]:
-        """Return the `ef` nearest that can be walked to, and the steps nearer; `seen` collects the distances."""
+        """Return the `ef` nearest points in reach, and the steps that came nearer; `seen` collects distances."""
         for start in starts:
             seen.setdefault(start, _distance(self.points[start], query))
         waiting = [(seen[start], start) for start in starts]

@@ -44,7 +44,7 @@ def show_quality(rows: Sequence[Quality]) -> "Figure":
 
 
 def show_sharing(found: Mapping[str, Mapping[str, Sharing]]) -> "Figure":
-    """Draw how often the nearest shares a factor, for each kind of features, and how far above `matched` that is.
+    """Draw, for each kind of features, how often the nearest picture shares a factor, and how far above `matched`.
 
     Parameters
     ----------
@@ -116,12 +116,12 @@ def show_threshold(
     Parameters
     ----------
     copies, strangers : numpy.ndarray of float
-        Similarities, one number a picture.
+        Similarities, one number per picture.
     curve : tuple of numpy.ndarray
         Precision and recall, as from `sklearn.metrics.precision_recall_curve` with weights that let all copies together
         count as much as all strangers.
     threshold : float
-        From it on a picture is taken for a copy.
+        A picture at least this similar counts as a copy.
     """
     import matplotlib.pyplot as plt
 

@@ -214,7 +214,7 @@ def test_a_row_for_a_file_that_is_not_listed_is_told_why(two):
     with pytest.raises(MetadataError) as caught:
         load_folder(table(two, "file\na.jpg\nsub/b.jpg\n@eaDir/c.jpg\nd.cr2\n"))
     assert "@eaDir/c.jpg (the folder @eaDir/ is left out)" in str(caught.value)
-    assert "d.cr2 (the file is there, but is no picture by its name: .cr2)" in str(caught.value)
+    assert "d.cr2 (the file exists, but its name is not that of a picture: .cr2)" in str(caught.value)
 
 
 def test_empty_lines_and_empty_columns_that_spreadsheets_leave_are_ignored(two):

@@ -147,7 +147,7 @@ def test_a_server_that_never_answers_is_given_up_at_the_time_limit(web, monkeypa
 
 def test_a_server_that_sends_a_byte_now_and_then_is_given_up_too(web, monkeypatch):
     monkeypatch.setattr(fetching, "MAX_SECONDS", 1.0)
-    with pytest.raises(ImageError, match="not all there after 1 s"):
+    with pytest.raises(ImageError, match="not complete after 1 s"):
         open_image(f"{web.url}/drip")
 
 
