@@ -19,7 +19,7 @@ class ImageError(ValueError):
     """
 
     def __init__(self, name: str, reason: str) -> None:
-        self.name, self.reason = shortened(name), SECRET.sub("***@", reason)
+        self.name, self.reason = shortened(name), SECRET.sub("***@", reason[:1_000])
         super().__init__(f"{self.name}: {self.reason}")
 
 
@@ -29,5 +29,5 @@ class MetadataError(ValueError):
 
 def shortened(text: str) -> str:
     """Return a path or an address as a message may show it: without a password, and not longer than two lines."""
-    text = SECRET.sub("***@", text)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}... ({len(text):,} letters)"
+    shown = SECRET.sub("***@", text[:1_000])
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST // 2]}... ({len(text):,} letters)"

@@ -31,8 +31,8 @@ OTHERS = {
     rb".{4}jP  \r\n|\xff\x4f\xff\x51": f"a JPEG 2000 picture, {EXPORT}",
     rb"8BPS": f"a Photoshop file, {EXPORT}",
     rb"%PDF|%!PS": f"a PDF or PostScript file, {EXPORT}",
-    rb"\s*(<\?xml[^>]*>|<!--.*?-->|<!doctype svg[^>]*>|\s)*<svg": f"an SVG drawing, {EXPORT}",
-    rb"\s*(<!--.*?-->|\s)*<(!doctype )?html": "a web page: pass the address of the picture itself",
+    rb"(\s|<\?xml[^>]*>|<!--((?!-->).)*-->|<!doctype svg[^>]*>)*<svg": f"an SVG drawing, {EXPORT}",
+    rb"(\s|<!--((?!-->).)*-->)*<(!doctype )?html": "a web page: pass the address of the picture itself",
     rb".{4}ftyp|\x1aE\xdf\xa3|RIFF.{4}AVI ": "a video: save one of its pictures as JPEG",
 }
 NUMBERS = {1: "whole numbers", 2: "signed whole numbers", 3: "floats", 5: "complex whole numbers", 6: "complex floats"}

@@ -184,6 +184,7 @@ BAD_FILES = {
     "only_a_header.jpg": (MUG.read_bytes()[:20], "damaged, or of a kind that can't be read"),
     "twelve bits.jpg": (MUG.read_bytes().replace(b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x11\x0c"), "12-bit"),
     "empty.jpg": (b"", "not a JPEG, PNG"),
+    "many comments.jpg": (b"<!---->" * 140 + b" " * 1_000, "not a JPEG, PNG"),
     "text.jpg": (b"I am a text. " * 100, "not a JPEG, PNG"),
     "page.png": (b"<!doctype html><title>404</title>", "a web page: pass the address of the picture itself"),
     "drawing.jpg": (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG drawing"),
