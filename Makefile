@@ -10,7 +10,9 @@ WITH := $(VENV)/.installed-
 SITE := $(VENV)/lib/python3*/site-packages
 
 # Where uv is on the machine, it installs the same packages faster. `make demo UV=` uses pip all the same.
-# Nothing is compiled while it is installed: Python compiles a module when it is first imported, which saves 300 MB.
+# Nothing is compiled while it is installed: Python compiles a module when it is first imported, which saves 300 MB. Some
+# containers tell Python not to keep what it compiled: then every process would compile all it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 UV ?= $(shell command -v uv 2>/dev/null)
 INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install --no-compile) --quiet --constraint constraints.txt
 # uv does not read pip's settings: who asked pip for PyTorch's CPU build gets it from uv too.

@@ -1,10 +1,12 @@
 """What tests share: a fresh local Memora, a Milvus server, the real extractor, and the kit's collection."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from helpers.connect import local_client
 from helpers.images import DATA, load_folder
@@ -57,9 +59,26 @@ def extractor():
 
 
 @pytest.fixture(scope="session")
-def kit(tmp_path_factory: pytest.TempPathFactory, extractor) -> Iterator[Memora]:
+def kit_home(tmp_path_factory: pytest.TempPathFactory, extractor) -> Path:
+    """Return a folder in which a local Memora holds the kit's collection. Tests must not change it.
+
+    It is filled once for all processes of `pytest -n 2`, which have temporary folders beside each other.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    home, filled = folder / "kit", folder / "kit is filled"
+    with FileLock(folder / "kit.lock"):
+        if not filled.exists():
+            with local_client(home) as client:
+                report = ingest(client, load_folder(DATA), extractor=extractor)
+            assert report.added == len(load_folder(DATA).paths)
+            filled.touch()
+    return home
+
+
+@pytest.fixture(scope="session")
+def kit(kit_home: Path) -> Iterator[Memora]:
     """Return a client of a local Memora that holds the kit's collection. Tests must not change it."""
-    with local_client(tmp_path_factory.mktemp("kit")) as client:
-        report = ingest(client, load_folder(DATA), extractor=extractor)
-        assert report.added == 392
+    with local_client(kit_home) as client:
         yield client

@@ -30,8 +30,7 @@ from PIL import Image
 from helpers.connect import local_client
 from helpers.explore import SearchSession
 from helpers.explore.session import MAX_BYTES
-from helpers.images import DATA, load_folder
-from helpers.ingest import ingest
+from helpers.images import DATA
 from helpers.settings import ROOT
 from tests.local_memora.served import served, surroundings
 
@@ -64,11 +63,10 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory, extractor) -> Path:
+def home(tmp_path_factory, kit_home) -> Path:
     """Return a state of its own in which the kit's collection is there."""
     home = tmp_path_factory.mktemp("page")
-    with local_client(home / "memora") as client:
-        ingest(client, load_folder(DATA), extractor=extractor)
+    shutil.copytree(kit_home, home / "memora")
     return home
 
 
