@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from local_memora import openapi
 from local_memora.contract import bodies, schema
@@ -19,6 +19,8 @@ from local_memora.verbs import rows_and_search, structure
 from local_memora.verbs.service import Service
 
 MAX_BODY = 64 * 1024 * 1024  # bytes: about 8,000 rows of 384 numbers
+GONE = "memora.gone"  # in a served request's environment: whether its client has left, as a function
+TOO_LARGE = f"the request is larger than {MAX_BODY >> 20} MB: send fewer rows at a time"
 log = logging.getLogger(__name__)
 
 # path -> (body, what answers it, status)
@@ -96,15 +98,22 @@ def create_app(
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # Flask would answer OPTIONS, and a doubled slash, in HTML
     app.url_map.merge_slashes = False
 
+    def has_key() -> bool:
+        return hmac.compare_digest(request.headers.get("Api-Key", "").encode(), api_key.encode())
+
+    @app.before_request
+    def only_with_the_key() -> None:
+        if request.path != "/health" and not has_key():
+            raise ApiError(401, "the Api-Key header is missing or holds another key")
+
     @app.post("/<resource>/<verb>")
     def call(resource: str, verb: str) -> Response:
-        given = request.headers.get("Api-Key", "")
-        if not hmac.compare_digest(given.encode(), api_key.encode()):
-            raise ApiError(401, "the Api-Key header is missing or holds another key")
         if f"{resource}/{verb}" not in VERBS:
             raise ApiError(404, f"there is no call {resource}/{verb}")
         model, answer, status = VERBS[f"{resource}/{verb}"]
         with service.places:
+            if request.environ.get(GONE, lambda: False)():
+                raise ApiError(503, "the client left before its call was begun")
             body = schema.parse(model, _json_object())
             if projects is not None and body.project_id not in projects:
                 raise ApiError(403, f"this key does not open the project {body.project_id!r}")
@@ -113,7 +122,12 @@ def create_app(
 
     @app.get("/health")
     def health() -> Response:
-        service.engine.check()
+        try:
+            service.engine.check()
+        except ApiError as error:
+            if has_key():
+                raise
+            raise ApiError(error.status, "the engine can't work now; with the key this says why") from None
         return _json({"data": {"status": "ok"}}, 200)
 
     @app.get("/openapi.json")
@@ -130,7 +144,7 @@ def create_app(
         messages = {
             404: f"there is no call {request.path}",
             405: f"{request.path} takes {takes}, not {request.method}",
-            413: f"the request is larger than {MAX_BODY >> 20} MB: send fewer rows at a time",
+            413: TOO_LARGE,
         }
         return _json({"message": messages.get(error.code or 0, error.description)}, error.code or 500, error)
 
@@ -187,6 +201,6 @@ def _json_object() -> dict[str, Any]:
 def _json(answer: dict[str, Any], status: int, error: HTTPException | None = None) -> Response:
     content = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
     response = Response(content, status, content_type="application/json")
-    if error is not None and status == 405:
+    if isinstance(error, MethodNotAllowed):
         response.headers["Allow"] = ", ".join(error.valid_methods or [])
     return response

@@ -1,10 +1,9 @@
 """The contract described for machines: bodies from the very models that check them, answers from a table here."""
 
-from typing import Any, Literal, NotRequired
+from typing import Any, get_args
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
-from typing_extensions import TypedDict  # typing's own does for pydantic only from Python 3.12 on
 
 from local_memora.contract.bodies import Body
 from local_memora.contract.schema import DataType, Metric
@@ -23,44 +22,54 @@ REFUSALS = {
 }
 
 
-def _answer(name: str, /, *, more: bool = False, **keys: Any) -> Any:
-    answer = TypedDict(name, keys)
-    answer.__pydantic_config__ = ConfigDict(extra="allow" if more else "forbid")
-    return answer
+Schema = dict[str, Any]
 
 
-State = Literal["LoadStateLoaded", "LoadStateNotLoad"]
-Has, Count, Pair = _answer("Has", has=bool), _answer("Count", rowCount=int), _answer("Pair", key=str, value=str)
-Hit = _answer("Hit", more=True, distance=float, id=int | str)  # and the fields asked for
-FieldInfo = _answer(
-    "FieldInfo", name=str, id=int, type=DataType, elementDataType=NotRequired[DataType], params=list[Pair],
-    primaryKey=bool, autoId=bool, partitionKey=bool, description=str,
+def _object(*, more: bool = False, optional: tuple[str, ...] = (), **properties: Schema) -> Schema:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": more}
+
+
+def _list(of: Schema) -> Schema:
+    return {"type": "array", "items": of}
+
+
+TEXT, WHOLE, YES_OR_NO, NUMBER = ({"type": name} for name in ("string", "integer", "boolean", "number"))
+KEY: Schema = {"type": ["integer", "string"]}
+TYPE, METRIC = {"enum": [*get_args(DataType)]}, {"enum": [*get_args(Metric)]}
+STATE = {"enum": ["LoadStateLoaded", "LoadStateNotLoad"]}
+PAIRS = _list(_object(key=TEXT, value=TEXT))
+FIELD = _object(
+    name=TEXT, id=WHOLE, type=TYPE, elementDataType=TYPE, params=PAIRS, primaryKey=YES_OR_NO, autoId=YES_OR_NO,
+    partitionKey=YES_OR_NO, description=TEXT, optional=("elementDataType",),
 )  # fmt: skip
-IndexInfo = _answer("IndexInfo", fieldName=str, indexName=str, metricType=Metric)
-DATA: dict[str, Any] = {  # call -> what `data` is; a call that is not here answers a message
-    "collections/list": list[str],
-    "collections/has": Has,
-    "collections/describe": _answer(
-        "CollectionInfo", collectionName=str, collectionID=int, description=str, autoID=bool, enableDynamicField=bool,
-        fields=list[FieldInfo], indexes=list[IndexInfo], load=State, partitionNum=int, properties=list[Pair],
+HITS = _list(_object(more=True, distance=NUMBER, id=KEY))  # and the fields asked for
+ROWS = _list({"type": "object"})
+DATA: dict[str, Schema] = {  # call -> what `data` is; a call that is not here answers a message
+    "collections/list": _list(TEXT),
+    "collections/has": _object(has=YES_OR_NO),
+    "collections/describe": _object(
+        collectionName=TEXT, collectionID=WHOLE, description=TEXT, autoID=YES_OR_NO, enableDynamicField=YES_OR_NO,
+        fields=_list(FIELD), indexes=_list(_object(fieldName=TEXT, indexName=TEXT, metricType=METRIC)), load=STATE,
+        partitionNum=WHOLE, properties=PAIRS,
     ),
-    "collections/get_load_state": _answer("LoadState", loadState=State, loadProgress=int),
-    "collections/get_stats": Count,
-    "partitions/has": Has,
-    "partitions/list": list[str],
-    "partitions/get_stats": Count,
-    "indexes/list": list[str],
-    "indexes/describe": list[_answer(
-        "IndexState", fieldName=str, indexName=str, indexState=Literal["Finished", "Unissued"], indexType=str,
-        metricType=Metric, indexedRows=int, pendingRows=int, totalRows=int, failReason=str,
-    )],
-    "vectors/insert": _answer("Inserted", insertCount=int, insertIds=list[int | str]),
-    "vectors/upsert": _answer("Upserted", upsertCount=int, upsertIds=list[int | str]),
-    "vectors/search": list[Hit] | list[list[Hit]],  # one query, several queries
-    "vectors/hybrid_search": list[Hit],
-    "vectors/query": list[dict[str, Any]],
-    "vectors/get": list[dict[str, Any]],
-    "health": _answer("Health", status=Literal["ok"]),
+    "collections/get_load_state": _object(loadState=STATE, loadProgress=WHOLE),
+    "collections/get_stats": _object(rowCount=WHOLE),
+    "partitions/has": _object(has=YES_OR_NO),
+    "partitions/list": _list(TEXT),
+    "partitions/get_stats": _object(rowCount=WHOLE),
+    "indexes/list": _list(TEXT),
+    "indexes/describe": _list(_object(
+        fieldName=TEXT, indexName=TEXT, indexState={"enum": ["Finished", "Unissued"]}, indexType=TEXT,
+        metricType=METRIC, indexedRows=WHOLE, pendingRows=WHOLE, totalRows=WHOLE, failReason=TEXT,
+    )),
+    "vectors/insert": _object(insertCount=WHOLE, insertIds=_list(KEY)),
+    "vectors/upsert": _object(upsertCount=WHOLE, upsertIds=_list(KEY)),
+    "vectors/search": {"anyOf": [HITS, _list(HITS)]},  # one query, several queries
+    "vectors/hybrid_search": HITS,
+    "vectors/query": ROWS,
+    "vectors/get": ROWS,
+    "health": _object(status={"const": "ok"}),
 }  # fmt: skip
 
 
@@ -79,17 +88,15 @@ def describe(calls: dict[str, tuple[type[Body], int]]) -> dict[str, Any]:
     calls : dict
         Path, such as `collections/create`, to the body's model and the status of success.
     """
-    types = {path: model for path, (model, _) in calls.items()} | {f"{path} data": kind for path, kind in DATA.items()}
     schemas, definitions = TypeAdapter.json_schemas(
-        [(name, "validation", TypeAdapter(kind)) for name, kind in types.items()],
+        [(path, "validation", TypeAdapter(model)) for path, (model, _) in calls.items()],
         ref_template="#/components/schemas/{model}",
         schema_generator=_Short,
     )
-    message = _object(message={"type": "string"})
+    message = _object(message=TEXT)
 
     def response(path: str, why: str) -> dict[str, Any]:
-        data = schemas.get((f"{path} data", "validation"))
-        return {"description": why, "content": _json(_object(data=data) if data else message)}
+        return {"description": why, "content": _json(_object(data=DATA[path]) if path in DATA else message)}
 
     refusals = {str(status): {"$ref": f"#/components/responses/{status}"} for status in REFUSALS}
     posts = {
@@ -102,8 +109,8 @@ def describe(calls: dict[str, tuple[type[Body], int]]) -> dict[str, Any]:
         for path, (_, status) in calls.items()
     }
     health = {"200": response("health", "the engine works"), "410": refusals["410"], "503": refusals["503"]}
-    this = {"200": {"description": "this description", "content": _json({"type": "object"})}}
-    gets = {"health": health, "openapi.json": this}
+    this = {"200": {"description": "this description", "content": _json({"type": "object"})}, "401": refusals["401"]}
+    gets = {"/health": {"security": [], "responses": health}, "/openapi.json": {"responses": this}}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -113,7 +120,7 @@ def describe(calls: dict[str, tuple[type[Body], int]]) -> dict[str, Any]:
         },
         "security": [{"ApiKey": []}],
         "paths": {f"/{path}": {"post": post} for path, post in posts.items()}
-        | {f"/{path}": {"get": {"security": [], "responses": responses}} for path, responses in gets.items()},
+        | {path: {"get": get} for path, get in gets.items()},
         "components": {
             "schemas": definitions["$defs"],
             "responses": {
@@ -124,9 +131,5 @@ def describe(calls: dict[str, tuple[type[Body], int]]) -> dict[str, Any]:
     }
 
 
-def _object(**properties: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-
-
-def _json(schema: dict[str, Any]) -> dict[str, Any]:
+def _json(schema: Schema) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}

@@ -10,9 +10,11 @@ NO_RIGHT = (
     "the local Memora lacks the right to write, or to read, in its folder: get that right, or name another folder "
     "(MEMORA_HOME, or --engine)"
 )
+NO_FILES = "too many files are open: close other clients, raise the limit (ulimit -n), or try again later"
 REASONS = {
     NO_ROOM: (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, "SQLITE_FULL", "SQLITE_IOERR_WRITE"),
     NO_RIGHT: (errno.EACCES, errno.EPERM, errno.EROFS, "SQLITE_READONLY", "SQLITE_READONLY_DIRECTORY"),
+    NO_FILES: (errno.EMFILE, errno.ENFILE),
 }
 
 LONGEST = 1_000  # letters of a message, which may repeat what was sent
@@ -51,7 +53,8 @@ def without_password(text: str) -> str:
 
 
 def unwritable(error: Exception) -> ApiError | None:
-    """Recognise a full or read-only disk, met by a lock, SQLite or Lance, which tells the number in words."""
+    """Recognise a full or read-only disk, or too many open files; Lance gives the system's number in words."""
     told = re.search(r"\(os error (\d+)\)", str(error))
     code = int(told[1]) if told else getattr(error, "sqlite_errorname", None) or getattr(error, "errno", None)
-    return next((ApiError(507, reason) for reason, codes in REASONS.items() if code in codes), None)
+    reason = next((reason for reason, codes in REASONS.items() if code in codes), None)
+    return ApiError(503 if reason is NO_FILES else 507, reason) if reason else None

@@ -118,7 +118,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def document(store: Store) -> dict[str, Any]:
-    return store.app.test_client().get("/openapi.json").json
+    return store.app.test_client().get("/openapi.json", headers={"Api-Key": KEY}).json
 
 
 def said(answer: httpx.Response) -> int:

@@ -219,7 +219,7 @@ def test_every_text_list_and_whole_number_has_a_limit_that_is_told(document, ver
     assert "4,000 parts" in document["components"]["schemas"]["Query"]["properties"]["filter"]["description"]
 
 
-def test_what_the_document_allows_is_taken_and_the_answers_are_what_it_promises(http, document):
+def test_what_it_allows_is_taken_and_answers_are_as_promised(http, document):
     assert {verb for verb, _ in EXAMPLES} == VERBS.keys()
     for verb, body in EXAMPLES:
         body = {"project_id": "project-1", **body}
@@ -230,7 +230,7 @@ def test_what_the_document_allows_is_taken_and_the_answers_are_what_it_promises(
             answer.json()
         )
     for path in ("/health", "/openapi.json"):
-        answer = http.get(path, headers={"Api-Key": ""})
+        answer = http.get(path)
         check(document, promised(document, document["paths"][path]["get"], answer.status_code)).validate(answer.json())
 
 

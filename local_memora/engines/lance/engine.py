@@ -36,7 +36,7 @@ class LanceEngine:
     """
 
     def __init__(self, home: Path) -> None:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # private to the user
         self._catalogue = Catalogue(home / "catalogue.sqlite")
         self._tables = home / "lance"
         # Interval 0: every read looks for what other processes wrote.
