@@ -231,6 +231,13 @@ def test_a_bad_file_is_refused_with_its_name_and_the_reason(tmp_path, decoded, n
     assert str(caught.value) == f"{name}: {caught.value.reason}"
 
 
+def test_heic_is_opened_where_a_reader_of_it_was_registered(monkeypatch):
+    """As `pillow_heif.register_heif_opener()` does, without which HEIC is refused."""
+    reader = (lambda file, _: Image.open(MUG), lambda head: head[4:12] == b"ftypheic")
+    monkeypatch.setitem(Image.OPEN, "HEIF", reader)
+    assert open_image(BAD_FILES["telephone.jpg"][0]).size == (320, 320)
+
+
 def test_a_bomb_is_refused_whether_warnings_are_errors_or_not():
     for action in ("error", "ignore"):
         with warnings.catch_warnings(), pytest.raises(ImageError, match="pixels"):
@@ -271,6 +278,7 @@ def test_blanks_and_quotes_around_a_pasted_path_are_left_out(tmp_path, around):
     assert open_image(around.format(path)).size == (8, 6)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
 def test_a_path_object_is_taken_as_it_is(tmp_path):
     """Only a text may have been pasted: a file whose name ends with a blank must stay reachable."""
     saved(tmp_path / "a.png ", format="PNG")
