@@ -50,8 +50,9 @@ def _at_size(vectors: Vectors, repeats: int, milvus: str | None) -> Table:
     return Table(
         f"search_{vectors.count}",
         f"Search: {vectors.count:,} rows of {DIM} numbers",
-        f"One search after another for the ten nearest by cosine: 56 queries, {repeats} times or for 8 s. Lists: "
-        f"nprobe {NPROBE}, Memora's default, which is not asked for there. Each contender in a process of its own.",
+        f"One search after another for the ten nearest by cosine: {len(vectors.queries)} queries, {repeats} times or "
+        f"for 8 s. Lists: nprobe {NPROBE}, Memora's default, which is not asked for there. Each contender in a "
+        "process of its own.",
         rows,
         _targets(vectors.count, rows),
     )

@@ -23,9 +23,9 @@ class Vectors:
         float32, row after row.
     count : int
         How many rows.
-    queries : numpy.ndarray, shape (56, 384), float32
-        Of the kit's 56 query pictures: real ones.
-    exact : numpy.ndarray, shape (56, 10), int64
+    queries : numpy.ndarray, shape (queries, 384), float32
+        Of the kit's query pictures: real ones.
+    exact : numpy.ndarray, shape (queries, 10), int64
         Ids of the ten rows nearest to each.
     """
 
@@ -43,7 +43,7 @@ class Vectors:
 
 
 def embeddings() -> tuple[np.ndarray, np.ndarray]:
-    """Return the vectors of the kit's collection and queries, (392, 384) and (56, 384)."""
+    """Return the vectors of the kit's collection and queries, float32, 384 numbers each."""
     extractor = EfficientNetExtractor()
     parts = [load_folder(), load_folder(part="queries")]
     collection, queries = (extractor.embed(part.root / path for path in part.paths) for part in parts)

@@ -16,6 +16,7 @@ from helpers.connect import local_client
 from helpers.demo import main
 from helpers.images import DATA, load_folder
 from helpers.settings import ROOT
+from tests.facts import ASKED, PICTURES
 
 Run = Callable[..., subprocess.CompletedProcess]
 
@@ -60,7 +61,7 @@ def test_from_nothing_to_ranked_hits_and_a_picture_then_again_without_doing_it_t
     out = first.stdout
     assert "Memora: the local one" in out
     assert "Feature extractor: efficientnet-lite0, 1280 numbers" in out
-    assert "reverse_image_search: 392 added, 0 already there, 0 refused" in out
+    assert f"reverse_image_search: {PICTURES} added, 0 already there, 0 refused" in out
     queries = load_folder(DATA, part="queries")
     for path in queries.paths:
         block = out.split(f"\n{path}  ({queries.metadata[path]['category']})\n")[1].split("\n\n")[0].splitlines()
@@ -72,8 +73,8 @@ def test_from_nothing_to_ranked_hits_and_a_picture_then_again_without_doing_it_t
             assert (DATA / found).is_file()
             assert found.split("/")[1] == category
             assert (sign == "✓") == (category == queries.metadata[path]["category"])
-    right, shown = map(int, re.search(r"56 queries; (\d+) of (\d+) hits have the query's category", out).groups())
-    assert (right, shown) == (out.count("✓"), 280)
+    right, shown = map(int, re.search(rf"{ASKED} queries; (\d+) of (\d+) hits have the query's category", out).groups())
+    assert (right, shown) == (out.count("✓"), 5 * ASKED)
     assert right / shown > 0.9
     assert re.search(STAGES, out)
     with Image.open(tmp_path / "first.png") as picture:
@@ -82,7 +83,7 @@ def test_from_nothing_to_ranked_hits_and_a_picture_then_again_without_doing_it_t
 
     second = run("--picture", tmp_path / "second.png")
     assert second.returncode == 0, second.stderr
-    assert "reverse_image_search: 0 added, 392 already there, 0 refused" in second.stdout
+    assert f"reverse_image_search: 0 added, {PICTURES} already there, 0 refused" in second.stdout
     hits = [text.split("0 refused\n")[1].split("Drawn: ")[0] for text in (out, second.stdout)]
     assert hits[0] == hits[1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first.png", "second.png"]  # and nothing else

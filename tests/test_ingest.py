@@ -21,6 +21,7 @@ from helpers.ingest import MAX_PATH, content_id, image_collection, ingest, store
 from helpers.memora import InvalidRequestError, Memora
 from helpers.search import as_matrix
 from helpers.settings import ROOT
+from tests.facts import PICTURES
 
 KIT = load_folder(DATA)
 
@@ -126,12 +127,12 @@ def test_every_stored_field_of_the_kit_can_be_filtered_on(kit):
         literal = f'"{values[column]}"' if kind is str else values[column]
         expected = {path for path, row in KIT.metadata.items() if row[column] == values[column]}
         assert some in expected
-        assert 0 < len(expected) < 392
+        assert 0 < len(expected) < PICTURES
         assert found(f"{column} == {literal}") == expected
     for bound in (-30, 0, 30):
         expected = {path for path, row in KIT.metadata.items() if row["azimuth"] > bound}
         assert found(f"azimuth > {bound}") == expected
-        assert 20 < len(expected) < 380
+        assert 20 < len(expected) < PICTURES - 20
     assert found('category == "mug" and color in ["red", "green"] and elevation < 30') == {
         path
         for path, row in KIT.metadata.items()
@@ -139,7 +140,7 @@ def test_every_stored_field_of_the_kit_can_be_filtered_on(kit):
     }
     assert found(f'image_path == "{some}"') == {some}
     assert found(f"id in [{content_id(DATA / some)}]") == {some}
-    assert len(found('extractor == "efficientnet-lite0"')) == 392
+    assert len(found('extractor == "efficientnet-lite0"')) == PICTURES
 
 
 def test_metadata_of_ones_own_keeps_its_types_and_odd_texts(client, folder, colors):

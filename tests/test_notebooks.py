@@ -14,6 +14,7 @@ import pytest
 from helpers.connect import COLLECTION, local_client
 from helpers.images import DATA
 from tests.execute_notebooks import MEASURED, NOTEBOOKS, SMALLER, Runner
+from tests.facts import PICTURES
 from tests.local_memora.served import served
 
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -104,7 +105,7 @@ def test_no_notebook_ever_drops_a_collection_outside_the_playground(path: Path) 
 
 def test_the_last_lesson_alone_does_what_the_earlier_ones_would_have_done(runner: Runner) -> None:
     notebook = runner.run(NOTEBOOKS / LAST)
-    assert "392 added, 0 already there" in text_of(code_cells(notebook)[0])
+    assert f"{PICTURES} added, 0 already there" in text_of(code_cells(notebook)[0])
     # from the second cell on everything reads as it does after notebooks 1 to 3
     stored = code_cells(read(NOTEBOOKS / LAST))
     for fresh, kept in zip(code_cells(notebook)[1:], stored[1:], strict=True):
@@ -124,7 +125,7 @@ def test_every_lesson_runs_in_reverse_order_on_a_served_memora(runner: Runner, t
             assert not any("Memora: the local one" in text_of(cell) for cell in [first, *others])
             assert not any(process.key in text_of(cell) for cell in [first, *others])
         assert "connect()" in code_cells(notebooks[-1])[0].source
-        assert process.client().collections.get_stats(collection_name=COLLECTION)["data"]["rowCount"] == 392
+        assert process.client().collections.get_stats(collection_name=COLLECTION)["data"]["rowCount"] == PICTURES
         assert process.stop() == 0
     assert not (tmp_path / "memora" / "catalogue.sqlite").exists()  # nothing was stored locally
 

@@ -16,8 +16,6 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from helpers.images import DATA, list_images
-
 ROOT = Path(__file__).resolve().parent.parent
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -193,11 +191,6 @@ def test_an_installed_wheel_has_every_file_and_can_be_imported(tmp_path: Path) -
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     ).stdout
     assert Path(out.strip()) == unpacked / "helpers" / "__init__.py"
-
-
-def test_the_shipped_pictures_are_all_there() -> None:
-    assert len(list_images(DATA / "images")) == 392
-    assert len(list_images(DATA / "queries")) == 56
 
 
 def test_importing_helpers_imports_neither_torch_nor_the_engine() -> None:

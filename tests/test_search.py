@@ -16,6 +16,7 @@ from helpers.ingest import content_id, image_collection
 from helpers.memora import InvalidRequestError, Memora, NotFoundError
 from helpers.memora.models import Collection
 from helpers.search import Hit, as_matrix, hits_from, search, search_many
+from tests.facts import PICTURES
 
 KIT, QUERIES = load_folder(DATA), load_folder(DATA, part="queries")
 MUG = DATA / "images" / "mug" / "mug_01.jpg"
@@ -46,7 +47,7 @@ def query_vectors(extractor) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def found(kit, extractor) -> list[list[Hit]]:
-    """Return the ten nearest for each of our 56 queries."""
+    """Return the ten nearest for each of our queries."""
     return search_many(kit, [DATA / path for path in QUERIES.paths], extractor=extractor, limit=10)
 
 
@@ -157,11 +158,11 @@ def test_limit_and_offset_turn_pages_and_the_ranks_go_on(kit, extractor):
     assert pages[:12] == whole
     assert [hit.rank for hit in pages] == list(range(1, 16))
     assert len(search(kit, MUG, extractor=extractor)) == 5
-    assert len(search(kit, MUG, extractor=extractor, limit=1000)) == 392
+    assert len(search(kit, MUG, extractor=extractor, limit=1000)) == PICTURES
 
 
 def test_a_filter_leaves_the_best_of_those_that_pass(kit, extractor):
-    everything = search(kit, MUG, extractor=extractor, limit=392)
+    everything = search(kit, MUG, extractor=extractor, limit=PICTURES)
     for condition, passes in {
         'category == "teapot"': lambda hit: hit.category == "teapot",
         'color == "red" and azimuth > 0': lambda hit: hit.metadata["color"] == "red" and hit.metadata["azimuth"] > 0,
@@ -174,12 +175,12 @@ def test_a_filter_leaves_the_best_of_those_that_pass(kit, extractor):
 
 
 def test_a_range_keeps_what_is_near_but_not_too_near(kit, extractor):
-    everything = search(kit, MUG, extractor=extractor, limit=392)
+    everything = search(kit, MUG, extractor=extractor, limit=PICTURES)
 
     def between(rank: int) -> float:
         return (everything[rank - 1].distance + everything[rank].distance) / 2
 
-    kept = search(kit, MUG, extractor=extractor, limit=392, radius=between(20), range_filter=between(4))
+    kept = search(kit, MUG, extractor=extractor, limit=PICTURES, radius=between(20), range_filter=between(4))
     assert [hit.id for hit in kept] == [hit.id for hit in everything[4:20]]
     no_copies = search(kit, MUG, extractor=extractor, limit=3, range_filter=between(1))
     assert [hit.id for hit in no_copies] == [hit.id for hit in everything[1:4]]

@@ -195,6 +195,27 @@ def read_metadata(table: Path) -> dict[str, Row]:
     return {file: {name: convert[name](row[name]) for name in names} for file, row in texts.items()}
 
 
+def load_categories(root: str | os.PathLike = DATA) -> dict[str, list[str]]:
+    """Read which of ImageNet's classes each kind of thing corresponds to, from categories.csv.
+
+    EfficientNet was trained to tell ImageNet's 1,000 classes apart. How well it finds kinds that have no class says
+    more about other pictures than how well it finds kinds that it was trained on.
+
+    Parameters
+    ----------
+    root : path
+        A folder with a categories.csv: columns `category` and `imagenet`, several classes separated by `; `.
+
+    Returns
+    -------
+    dict of str to list of str
+        Each category's classes, by their names in ImageNet; an empty list where there is none.
+    """
+    with (Path(root).expanduser() / "categories.csv").open(encoding="utf-8-sig", newline="") as lines:
+        rows = csv.DictReader(lines)
+        return {row["category"]: [name for name in row["imagenet"].split("; ") if name] for row in rows}
+
+
 def _check_columns(table: Path, columns: list[str]) -> None:
     if "file" not in columns:
         raise MetadataError(f"{table.name} needs a column named 'file'; it has: {columns}")

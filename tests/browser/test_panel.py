@@ -32,6 +32,7 @@ from helpers.explore import SearchSession
 from helpers.explore.session import MAX_BYTES
 from helpers.images import DATA
 from helpers.settings import ROOT
+from tests.facts import PICTURES
 from tests.local_memora.served import served, surroundings
 
 if TYPE_CHECKING:  # playwright is imported with the first browser
@@ -481,7 +482,7 @@ NEAR = """(key) => {
 
 def test_the_map_searches_by_a_click_and_by_keys_and_marks_the_query(page):
     pictures = page.locator(".memora-map g[data-key]")
-    expect(pictures).to_have_count(392)
+    expect(pictures).to_have_count(PICTURES)
     key = pictures.last.get_attribute("data-key")  # nothing lies above the last
     pictures.last.click()
     first_hit(page, key)

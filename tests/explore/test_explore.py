@@ -26,6 +26,7 @@ from helpers.images import DATA, load_folder
 from helpers.ingest import ingest
 from helpers.memora import InvalidRequestError, Memora
 from helpers.settings import HOSTED
+from tests.facts import ASKED, KINDS, PICTURES
 
 QUERY = DATA / "queries" / "mug_1.jpg"
 
@@ -113,7 +114,7 @@ def test_the_least_similarity_means_the_same_by_every_metric(extractor, tmp_path
 
 def test_every_text_field_of_the_collection_can_be_filtered_on_with_its_own_values(session):
     assert list(session.choices) == ["category", "color", "material", "background", "light"]
-    assert len(session.choices["category"]) == 28
+    assert session.choices["category"] == KINDS
 
 
 def test_a_part_of_a_picture_finds_something_else_and_the_whole_again_the_same(mug):
@@ -436,7 +437,7 @@ def test_the_picture_under_a_map_is_bright_where_it_agrees_and_dark_where_the_ne
 
 def test_the_map_keeps_neighbours_together_far_beyond_chance(kit, extractor):
     made = map_collection(kit, COLLECTION)
-    assert made.places.shape == (392, 2)
+    assert made.places.shape == (PICTURES, 2)
     assert made.places.min() >= 0
     assert made.places.max() <= 1
     assert made.neighbours_share("category") > 0.8  # by chance 0.03
@@ -467,9 +468,9 @@ def test_too_few_pictures_for_a_map_are_told(few):
 def test_the_map_for_readers_says_in_words_what_it_shows(kit, capsys):
     made = map_collection(kit, COLLECTION, "PCA")
     figure = show_map(made, by="color")
-    assert len(figure.axes[0].artists) == 392
+    assert len(figure.axes[0].artists) == PICTURES
     assert capsys.readouterr().out.startswith(
-        "392 pictures by PCA; of a picture's five nearest on the map have the same category"
+        f"{PICTURES} pictures by PCA; of a picture's five nearest on the map have the same category"
     )
 
 
@@ -484,13 +485,13 @@ def test_the_map_for_readers_marks_where_the_query_lies_and_names_its_colors(kit
 
 def test_colors_are_their_own_and_other_values_differ():
     assert colors_of(["red", "wood", "grass"])["red"] == "red"
-    assert len(set(colors_of([str(n) for n in range(28)]).values())) == 28
+    assert len(set(colors_of(KINDS).values())) == len(KINDS)
 
 
 def test_the_map_widget_searches_by_what_is_clicked_and_marks_the_query(mug):
     box = map_panel(mug, map_collection(mug.client, COLLECTION, "PCA"))
     view = next(child for child in box.children if isinstance(child, MapView))
-    assert len(view.items) == len(view.pictures) == len(view.colors) == 392
+    assert len(view.items) == len(view.pictures) == len(view.colors) == PICTURES
     assert len(view.query) == 2
     view.chosen = {"key": view.items[7]["key"], "n": 1}
     assert str(mug.hits[0].id) == view.items[7]["key"]
@@ -503,7 +504,7 @@ def test_on_a_page_the_map_is_made_when_a_browser_shows_it_and_not_before(mug):
     assert (view.items, waiting) == ([], [])
     view.shown = True
     waiting.pop()()
-    assert len(view.items) == 392
+    assert len(view.items) == PICTURES
     assert len(view.query) == 2
 
 
@@ -516,7 +517,7 @@ def test_a_map_that_cannot_be_made_is_told_below_its_frame(mug, monkeypatch):
     assert view.items == []
     monkeypatch.setattr(mug, "client", client)
     mug.search()
-    assert len(view.items) == 392, "it is made when Memora is back"
+    assert len(view.items) == PICTURES, "it is made when Memora is back"
     assert "mug" in box.children[-1].value
 
 
@@ -615,7 +616,7 @@ def test_a_box_that_was_refused_is_not_left_on_the_picture(panel):
 
 
 def test_the_gallery_also_offers_the_collection_s_own_pictures_by_category(panel):
-    assert len(panel._gallery.items) == 56
+    assert len(panel._gallery.items) == ASKED
     panel._shelf.value = "teapot"
     assert [item["caption"] for item in panel._gallery.items] == ["teapot"] * 14
     panel._gallery.chosen = {"key": panel._gallery.items[3]["key"], "what": "picture", "n": 1}

@@ -3,11 +3,22 @@
 import csv
 import os
 import unicodedata
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from helpers.images import DATA, ImageError, ImageFolder, MetadataError, list_images, load_folder, open_image
+from helpers.images import (
+    DATA,
+    ImageError,
+    ImageFolder,
+    MetadataError,
+    list_images,
+    load_categories,
+    load_folder,
+    open_image,
+)
+from tests.facts import ASKED, KINDS, PICTURES
 from tests.images.samples import saved
 
 # Listing
@@ -135,8 +146,8 @@ def two(tmp_path: Path) -> Path:
 
 def test_the_shipped_pictures_and_their_metadata_agree():
     collection, queries = load_folder(DATA), load_folder(DATA, part="queries")
-    assert (len(collection.paths), len(queries.paths)) == (392, 56)
-    assert len(list_images(DATA)) == 448
+    assert sorted(collection.paths + queries.paths) == list_images(DATA)
+    assert collection.left_out == queries.left_out == {}
     assert not set(collection.paths) & set(queries.paths)
     assert collection.columns == {
         "category": str, "color": str, "material": str, "background": str, "light": str, "azimuth": int,
@@ -144,9 +155,31 @@ def test_the_shipped_pictures_and_their_metadata_agree():
     }  # fmt: skip
     assert queries.columns == collection.columns
     assert all(row["category"] == path.split("/")[1] for path, row in collection.metadata.items())
-    categories = {row["category"] for row in collection.metadata.values()}
-    assert len(categories) == 28
-    assert categories == {row["category"] for row in queries.metadata.values()}
+    for folder, each in ((collection, 14), (queries, 2)):
+        assert Counter(row["category"] for row in folder.metadata.values()) == dict.fromkeys(load_categories(), each)
+
+
+def test_every_kind_says_which_of_imagenet_s_classes_it_is_if_any():
+    """Lessons report kinds that the network was trained on apart from the others."""
+    classes = load_categories()
+    assert classes["mug"] == ["coffee mug"]
+    assert classes["wine_glass"] == ["goblet", "red wine"]
+    assert [kind for kind, names in classes.items() if not names] == [
+        "cactus", "chess_pawn", "dice", "donut", "gift_box", "light_bulb", "snowman", "traffic_cone",
+    ]  # fmt: skip
+
+
+def test_the_numbers_in_the_data_s_readme_are_those_of_the_data():
+    words = (DATA / "README.md").read_text(encoding="utf-8")
+    size = sum((DATA / path).stat().st_size for path in list_images(DATA))
+    said = [
+        f"{len(KINDS)} kinds of everyday thing",
+        f"14 pictures of each of {len(KINDS)} categories, {PICTURES} in all",
+        f"two more of each category, {ASKED} in all",
+        f"{size / 1e6:.0f} MB in all",
+        f"{sum(not names for names in load_categories().values())} kinds have no class in ImageNet",
+    ]
+    assert [sentence for sentence in said if sentence not in words] == []
 
 
 def test_every_shipped_picture_opens():

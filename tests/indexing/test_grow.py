@@ -9,13 +9,14 @@ from helpers.images import load_folder
 from helpers.indexing.grow import grown, reduced
 from helpers.memora import Memora
 from helpers.search import as_matrix
+from tests.facts import ASKED, PICTURES
 
 COUNT = 12_000  # more than are made at a time
 
 
 @pytest.fixture(scope="module")
 def pictures(kit: Memora, extractor: EfficientNetExtractor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return vectors of the collection and of the queries, (392, 1280) and (56, 1280), and the collection's kinds."""
+    """Return vectors of the collection and of the queries, 1,280 numbers each, and the collection's kinds."""
     fields = ["category", "vector"]
     rows = kit.vectors.query(collection_name=COLLECTION, filter="id >= 0", output_fields=fields)["data"]
     held_out = load_folder(part="queries")
@@ -91,12 +92,12 @@ def test_two_of_one_parent_differ_as_much_as_a_picture_and_the_one_most_like_it(
 def test_fewer_numbers_leave_nearly_the_same_pictures_nearest(pictures) -> None:
     collection, queries, _ = pictures
     own, asked = reduced(collection, queries)
-    assert own.shape == (392, 384) and asked.shape == (56, 384)
+    assert own.shape == (PICTURES, 384) and asked.shape == (ASKED, 384)
     assert of_unit_length(own) and of_unit_length(asked)
     before = ten_nearest(queries, collection)
     assert overlap(ten_nearest(asked, own), before) > 0.9
     few, asked_few = reduced(collection, queries, 4)
-    assert few.shape == (392, 4) and overlap(ten_nearest(asked_few, few), before) < 0.8  # so this can fail
+    assert few.shape == (PICTURES, 4) and overlap(ten_nearest(asked_few, few), before) < 0.8  # so this can fail
 
 
 def test_as_many_numbers_as_pca_has_change_no_similarity_but_for_the_mean(pictures) -> None:

@@ -11,6 +11,7 @@ from helpers.ingest import ingest
 from helpers.quality.baselines import BASELINES, ColorHistogram, MeanColor, PerceptualHash, RandomVectors
 from helpers.quality.edits import EDITS
 from helpers.search import search
+from tests.facts import ASKED
 
 FILES = sorted((DATA / "queries").glob("*.jpg"))[::4]
 NAMES = [one.name for one in BASELINES]
@@ -21,7 +22,7 @@ def test_a_baseline_goes_through_ingest_and_search_like_a_network(baseline, tmp_
     with local_client(tmp_path) as client:
         folder = load_folder(DATA, part="queries")
         report = ingest(client, folder, extractor=baseline, collection="baseline")
-        assert report.added == 56
+        assert report.added == ASKED
         hit = search(client, FILES[3], extractor=baseline, collection="baseline")[0]
         assert (hit.path, hit.distance) == (f"queries/{FILES[3].name}", pytest.approx(1, abs=1e-5))
 
