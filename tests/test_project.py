@@ -162,10 +162,21 @@ def test_readme_names_the_commands_that_a_learner_needs() -> None:
     assert {"demo", "test", "lab", "app"} <= named
 
 
-def test_contributors_find_every_room_on_the_map() -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    inside = {path.relative_to(ROOT).parts[:2] for path in tracked(*PACKAGES)}
-    assert [part for _, part in sorted(inside) if part not in text and part != "__init__.py"] == []
+def test_the_map_shows_every_room_and_imports_run_down_it() -> None:
+    """Who reads the map knows where to look, and what a change can reach: rooms above it, none below."""
+    drawn = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("```")[1]
+    order = [name.rstrip("/").removesuffix(".py") for name in re.findall(r"^  (\S+)", drawn, flags=re.MULTILINE)]
+    files = [path for path in tracked(*PACKAGES) if path.parent.name not in PACKAGES or path.stem != "__init__"]
+    assert {path.relative_to(ROOT).parts[1].removesuffix(".py") for path in files} - {"README.md"} == set(order)
+    for path in (path for path in files if path.suffix == ".py"):
+        package, room = (part.removesuffix(".py") for part in path.relative_to(ROOT).parts[:2])
+        imported = re.findall(
+            rf"^\s*from {package}\.(\w+)|^\s*from {package} import (\w+)",
+            path.read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
+        used = {one or other for one, other in imported} & set(order)
+        assert all(order.index(room) <= order.index(other) for other in used), f"{path} imports upwards: {used}"
 
 
 def test_an_installed_wheel_has_every_file_and_can_be_imported(tmp_path: Path) -> None:
