@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import features, ingest, search
-from benchmarks.__main__ import write
+from benchmarks.__main__ import main, write
 from benchmarks.measure import Table, installed, isolated, latencies, machine, medians, target
 from benchmarks.stores import BATCH, stores
 from benchmarks.vectors import DIM, make
@@ -47,6 +47,13 @@ def test_every_contender_finds_what_is_nearest_so_that_none_is_fast_by_being_wro
     found = [store.search(query) for query in vectors.queries]
     assert all(len(ids) == 10 for ids in found)
     assert np.mean(index_recall(found, vectors.exact)) == 1.0  # with 16 lists all of them are looked at
+
+
+@pytest.mark.parametrize("rows", [0, BATCH, 2 * BATCH - 1])
+def test_too_few_rows_to_ingest_are_refused_before_anything_is_measured(rows, capsys):
+    with pytest.raises(SystemExit):
+        main(["ingest", "--ingest-rows", str(rows)])
+    assert f"--ingest-rows is {rows}; at least 2,000" in capsys.readouterr().err
 
 
 def test_the_tables_of_ingest_and_search_have_a_baseline_and_say_whether_targets_are_met(vectors):
