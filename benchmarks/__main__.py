@@ -30,7 +30,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=HERE, help="the folder for RESULTS.md and results.json")
     options = parser.parse_args(arguments)
     if options.ingest_rows < 2 * BATCH:
-        parser.error(f"--ingest-rows is {options.ingest_rows}; at least {2 * BATCH:,}: the first {BATCH:,} only prepare")
+        parser.error(
+            f"--ingest-rows is {options.ingest_rows}; at least {2 * BATCH:,}: the first {BATCH:,} only prepare"
+        )
     sizes = [*options.rows, *([1_000_000] if options.million else [])]
     with milvus_server() as milvus:
         runs: dict[str, Callable[[], list[Table]]] = {
