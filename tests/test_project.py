@@ -35,7 +35,6 @@ BROUGHT_BY = {
     "werkzeug": "flask",
     "huggingface-hub": "transformers",
     "typing-extensions": "pydantic",
-    "click": "flask",
 }
 
 
