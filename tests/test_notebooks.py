@@ -20,14 +20,6 @@ from tests.local_memora.served import served
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 NAMES = [path.stem for path in PATHS]
 LAST = Path("04_search_by_image.ipynb")
-# What the earlier lessons do to the real collection.
-SETUP = """
-from helpers.connect import connect
-from helpers.features import load_extractor
-from helpers.images import load_folder
-from helpers.ingest import ingest
-print(ingest(connect(), load_folder(), extractor=load_extractor()))
-"""
 
 
 def read(path: Path) -> nbformat.NotebookNode:
@@ -44,6 +36,13 @@ def text_of(cell: nbformat.NotebookNode) -> str:
     for output in cell.get("outputs", []):
         parts.append(output.get("text", "") or output.get("data", {}).get("text/plain", ""))
     return "\n".join(parts)
+
+
+@pytest.fixture
+def taught(runner: Runner, kit_home: Path) -> Runner:
+    """Return what executes notebooks beside a Memora that holds what the earlier lessons stored."""
+    shutil.copytree(kit_home, runner.home / "memora")
+    return runner
 
 
 def test_there_are_notebooks_to_test() -> None:
@@ -148,11 +147,10 @@ def test_every_lesson_says_the_same_on_milvus(runner: Runner, tmp_path: Path, mi
 
 
 @pytest.mark.parametrize("lesson", SMALLER)
-def test_a_lesson_of_large_sizes_runs_at_its_full_size(runner: Runner, lesson: str) -> None:
+def test_a_lesson_of_large_sizes_runs_at_its_full_size(taught: Runner, lesson: str) -> None:
     """The other runs make it smaller; its own assertions about what was measured are those of the full size."""
     path = NOTEBOOKS / f"{lesson}.ipynb"
-    runner.run_cells(SETUP)
-    for fresh, kept in zip(code_cells(runner.run(path)), code_cells(read(path)), strict=True):
+    for fresh, kept in zip(code_cells(taught.run(path)), code_cells(read(path)), strict=True):
         assert_same(text_of(fresh), fresh, kept)
 
 
@@ -173,7 +171,7 @@ def without_numbers(text: str) -> str:
 
 
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)
-def test_every_exercise_hints_first_and_its_hidden_solution_is_right(path: Path, runner: Runner) -> None:
+def test_every_exercise_hints_first_and_its_hidden_solution_is_right(path: Path, taught: Runner) -> None:
     notebook = read(path)
     (solution,) = [c.source for c in notebook.cells if c.source.startswith("<details>")]
     (code,) = re.findall(r"```python\n(.*?)```", solution, flags=re.DOTALL)
@@ -189,7 +187,7 @@ def test_every_exercise_hints_first_and_its_hidden_solution_is_right(path: Path,
     if path.stem.startswith("03"):
         first = code_cells(notebook)[0].source
         imports = f"{first}\nfrom helpers.ingest import ingest\ningest(client, folder, extractor=extractor)\n"
-    alone = runner.run_cells(f"{imports}from helpers import check", code)
+    alone = taught.run_cells(f"{imports}from helpers import check", code)
     assert text_of(alone.cells[1]).startswith("Right"), text_of(alone.cells[1])
 
 
