@@ -1,6 +1,6 @@
-"""What may be sent: the bodies of the contract's calls, and the limits of each input.
+"""What may be sent: the body of each call, and the limit of each input.
 
-A limit stands in a body's type where it can, and so in the OpenAPI description too. Many are Milvus':
+The OpenAPI description is made from these models, so it shows the limits too. Many of them are Milvus':
 https://milvus.io/docs/limitations.md
 """
 
@@ -50,7 +50,9 @@ PROJECT_ID = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,254}"
 
 def _project_id(value: str) -> str:
     if not re.fullmatch(PROJECT_ID, value):
-        raise ValueError(f"{value[:60]!r} is no name of a project: letters, digits, underscores, hyphens, at most 255")
+        raise ValueError(
+            f"{value[:60]!r} is not a valid project name: letters, digits, underscores, hyphens, at most 255"
+        )
     return value
 
 
@@ -130,7 +132,7 @@ class Create(OnCollection):
         return self
 
     def resolved(self) -> tuple[CollectionSchema, list[IndexSpec]]:
-        """Return schema and indexes, those of the quick set-up where only a dimension is given."""
+        """Return schema and indexes; if only a dimension is given, those of the quick set-up."""
         try:
             schema = self.schema_ or self._quick_schema()
             if self.params.enable_dynamic_field:
@@ -195,7 +197,7 @@ class OnIndex(OnCollection):
 
 
 def _counted(values: list[Any], most: int, what: str) -> list[Any]:
-    """Refuse more than one call may hold; a list in the type would say it less plainly."""
+    """Refuse more values than one call may hold."""
     if len(values) > most:
         raise ValueError(f"{len(values):,} {what}; at most {most:,} in one call: send them in several calls")
     return values
@@ -223,7 +225,7 @@ VECTOR = {"type": "array", "items": {"type": "number"}, "minItems": 1, "maxItems
 
 
 def _vectors(data: list[Any], most: int) -> list[Any]:
-    """Turn one vector into a list of one; numpy checks the numbers later, against the collection's schema."""
+    """Turn one vector into a list of one. The numbers are checked later, by numpy, against the schema."""
     return _counted(data if isinstance(data[0], list) else [data], most, "query vectors")
 
 
@@ -238,7 +240,7 @@ OneVector = Annotated[list[Any], Field(min_length=1), AfterValidator(lambda data
 
 
 class SearchKnobs(Wire):
-    """How to search: the `params` within a search's `searchParams`."""
+    """How to search: `params`, within `searchParams`."""
 
     model_config = ConfigDict(alias_generator=None)
     nprobe: Annotated[int, Field(ge=1, le=65_536)] | None = None
@@ -255,7 +257,7 @@ class SearchParams(Wire):
 
 
 class OneSearch(Wire):
-    """What each search says; `data` is made a list of vectors."""
+    """What all searches have; `data` becomes a list of vectors."""
 
     data: Vectors
     anns_field: Name
@@ -351,7 +353,7 @@ class Query(OnCollection):
 
 
 def _keys(keys: Any) -> list[Any]:
-    """Turn one key into a list of one; the collection's schema knows their type."""
+    """Turn one key into a list of one. Its type is checked later, against the schema."""
     return _counted(keys if isinstance(keys, list) else [keys], MAX_HITS, "keys")
 
 

@@ -1,4 +1,4 @@
-"""The one exception that a request may end in, and what it says of a disk that takes nothing more."""
+"""The one exception that refuses a request, and the messages about a disk that can't be written."""
 
 import errno
 import re
@@ -7,8 +7,8 @@ from typing import Any
 
 NO_ROOM = "there is no room left to write: make room on the disk that holds the data, then try again"
 NO_RIGHT = (
-    "the local Memora lacks the right to write, or to read, in its folder: get that right, or name another folder "
-    "(MEMORA_HOME, or --engine)"
+    "the local Memora lacks the right to write or read in its folder: change the folder's permissions, or use another "
+    "folder (MEMORA_HOME, or --engine)"
 )
 NO_FILES = "too many files are open: close other clients, raise the limit (ulimit -n), or try again later"
 REASONS = {
@@ -17,7 +17,7 @@ REASONS = {
     NO_FILES: (errno.EMFILE, errno.ENFILE),
 }
 
-LONGEST = 1_000  # letters of a message, which may repeat what was sent
+LONGEST = 1_000  # characters of a message, which may repeat what was sent
 
 _short = reprlib.Repr()
 _short.maxlevel, _short.maxlong = 3, 40
@@ -30,7 +30,7 @@ class ApiError(Exception):
     Parameters
     ----------
     status : int
-        400 wrong request, 401 wrong key, 404 not there, 409 taken, 413 too large, 501 known but not here, 503 busy,
+        400 wrong request, 401 wrong key, 404 missing, 409 taken, 413 too large, 501 another engine can do it, 503 busy,
         507 nothing can be written.
     message : str
         What happened, to which input, and what to do.
@@ -43,17 +43,20 @@ class ApiError(Exception):
 
 
 def shown(value: Any) -> str:
-    """Show in a message what was sent, however long it is, and however deep: repr() gives up at a thousand levels."""
+    """Return a short form of any value, for a message; repr() fails on a thousand nested levels."""
     return _short.repr(value)
 
 
 def without_password(text: str) -> str:
-    """Take user and password out of the URLs in a message."""
+    """Remove user and password from the URLs in a message."""
     return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def unwritable(error: Exception) -> ApiError | None:
-    """Recognise a full or read-only disk, or too many open files; Lance gives the system's number in words."""
+    """Return the refusal for a full or read-only disk, or too many open files; None for any other error.
+
+    Lance has the system's number only in its text.
+    """
     told = re.search(r"\(os error (\d+)\)", str(error))
     code = int(told[1]) if told else getattr(error, "sqlite_errorname", None) or getattr(error, "errno", None)
     reason = next((reason for reason, codes in REASONS.items() if code in codes), None)

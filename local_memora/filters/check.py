@@ -1,4 +1,4 @@
-"""A filter's tree checked against a schema: every name known, every operand of a kind that its operator takes."""
+"""Checks a filter's tree against a schema: each name is known, each operand is of a kind that its operator takes."""
 
 import difflib
 import math
@@ -9,9 +9,9 @@ from local_memora.contract.errors import ApiError, shown
 from local_memora.contract.schema import DYNAMIC, INTEGERS, CollectionSchema, FieldSchema
 from local_memora.filters.parse import Call, Field, Literal, Node, Operation, Path, fits, parse, wrong
 
-A = {"bool": "true or false", "int": "a number", "float": "a number", "text": "a text", "json": "a JSON value"}
+IN_WORDS = {"bool": "true or false", "int": "a number", "float": "a number", "text": "a text", "json": "a JSON value"}
 KINDS = {**dict.fromkeys(INTEGERS, "int"), "Bool": "bool", "Float": "float", "Double": "float", "VarChar": "text"}
-# function -> what it looks into, kind of its second argument (None: it has none), kind of its value
+# function -> what it looks into, what its second argument is (None: it has none), kind of its result
 CALLS: dict[str, tuple[str, str | None, str]] = {
     "exists": ("JSON", None, "bool"),
     "json_contains": ("JSON", "one", "bool"),
@@ -27,7 +27,7 @@ RESERVED = {spelling for word in WORDS for spelling in (word, word.upper())} | {
 
 
 def refuse_reserved(schema: CollectionSchema) -> None:
-    """Refuse a schema with a field that no filter could name, because its name is a word of the language."""
+    """Refuse a schema with a field that no filter could name, because the name is a word of the filter language."""
     if taken := RESERVED & schema.by_name.keys():
         raise ApiError(400, f"a field can't be called {min(taken)!r}: filters use this word, so rename the field")
 
@@ -50,21 +50,23 @@ def read(text: str, schema: CollectionSchema) -> Node:
     Raises
     ------
     ApiError
-        400 with the position of what is wrong.
+        400 with the position of the mistake.
     """
     tree = parse(text)
     if (kind := _check(tree, schema, 1)) != "bool":
-        raise wrong(tree.at, f"the filter must be true or false; this is {A[kind]}")
+        raise wrong(tree.at, f"the filter must be true or false; this is {IN_WORDS[kind]}")
     return tree
 
 
 def keys_in(schema: CollectionSchema, keys: list[Any]) -> Node:
-    """Build the tree of `key in [...]` directly: keys need no parsing, only a check of their type."""
+    """Build the tree of `key in [...]` without parsing; keys of another type than the primary key's are refused."""
     primary = schema.primary
     for key in keys:
         text, whole = isinstance(key, str), type(key) is int and fits(key)
         if not (text if primary.data_type == "VarChar" else whole):
-            raise ApiError(400, f"{shown(key)} is no {primary.data_type}, which the key {primary.field_name!r} is")
+            raise ApiError(
+                400, f"{shown(key)} is not a valid {primary.data_type}, the type of the key {primary.field_name!r}"
+            )
     return one_of(primary, keys)
 
 
@@ -95,23 +97,23 @@ def _check(node: Any, schema: CollectionSchema, depth: int) -> str:
     if node.operator == "in":
         left, items = node.operands
         kinds = [_check(left, schema, depth + 1)] + [_literal_kind(item) for item in items]
-        node.kind = _common(node, kinds, "a list to look in holds values like the field's")
+        node.kind = _common(node, kinds, "a list after in holds values of the field's kind")
         return "bool"
     kinds = [_check(operand, schema, depth + 1) for operand in node.operands]
     if node.operator in ("or", "and", "not"):
         remedy = "write not (...)" if node.operator == "not" else "compare it first"
         for operand, kind in zip(node.operands, kinds, strict=True):
             if kind != "bool":
-                raise wrong(operand.at, f"{node.operator!r} takes conditions; this is {A[kind]}: {remedy}")
+                raise wrong(operand.at, f"{node.operator!r} takes conditions; this is {IN_WORDS[kind]}: {remedy}")
         node.kind = "bool"
         return "bool"
     if node.operator == "like":
         if kinds[0] not in ("text", "json"):
-            raise wrong(node.at, f"'like' looks into texts; to its left is {A[kinds[0]]}")
+            raise wrong(node.at, f"'like' looks into texts; to its left is {IN_WORDS[kinds[0]]}")
         node.kind = "text"
         return "bool"
     if node.operator in ("==", "!=", "<", "<=", ">", ">="):
-        node.kind = _common(node, kinds, "both sides of a comparison must be of one kind")
+        node.kind = _common(node, kinds, "both sides of a comparison must be of the same kind")
         if node.kind == "bool" and node.operator not in ("==", "!="):
             raise wrong(node.at, f"true and false have no order: {node.operator!r} does not fit")
         return "bool"
@@ -121,7 +123,7 @@ def _check(node: Any, schema: CollectionSchema, depth: int) -> str:
 def _arithmetic_kind(node: Operation, kinds: list[str]) -> str:
     for operand, kind in zip(node.operands, kinds, strict=True):
         if kind not in ("int", "float", "json"):
-            raise wrong(operand.at, f"{node.operator!r} calculates with numbers; this is {A[kind]}")
+            raise wrong(operand.at, f"{node.operator!r} calculates with numbers; this is {IN_WORDS[kind]}")
     right = node.operands[1]
     if node.operator in ("/", "%") and isinstance(right, Literal) and right.value == 0:
         raise wrong(right.at, "division by zero")
@@ -138,7 +140,7 @@ def _common(node: Node, kinds: list[str], rule: str) -> str:
     if different <= {"int", "float"}:
         return "float" if "float" in different else "int"
     if len(different) > 1:
-        raise wrong(node.at, f"{rule}; here are {' and '.join(sorted(A[kind] for kind in different))}")
+        raise wrong(node.at, f"{rule}; here are {' and '.join(sorted(IN_WORDS[kind] for kind in different))}")
     return different.pop()
 
 
@@ -165,13 +167,15 @@ def _field_kind(node: Field, schema: CollectionSchema) -> str:
     if node.data_type in ("JSON", "Dynamic"):
         return "json"
     if node.data_type not in KINDS:
-        advice = "use array_contains(...), or an element [0]" if node.data_type == "Array" else "filters look at others"
+        advice = (
+            "use array_contains(...), or an element [0]" if node.data_type == "Array" else "filters can't look at it"
+        )
         raise wrong(node.at, f"{node.name!r} is a {node.data_type}: {advice}")
     return KINDS[node.data_type]
 
 
 def _known(node: Field, schema: CollectionSchema) -> FieldSchema | None:
-    """Fill in the field's type; None is a field that is in no schema, where the collection allows such."""
+    """Fill in the field's type, and return its schema; None for a dynamic field, where the collection has them."""
     field = schema.by_name.get(node.name)
     if field is not None:
         node.data_type = field.data_type
@@ -210,14 +214,14 @@ def _call_kind(node: Call, schema: CollectionSchema) -> str:
         raise wrong(target.at, f"{node.name} looks into JSON; {target.name!r} is a {target.data_type}")
     field = _known(target, schema)
     if into == "Array" and (isinstance(target, Path) or target.data_type != "Array"):
-        raise wrong(target.at, f"{node.name} looks into an Array; {target.name!r} is none")
+        raise wrong(target.at, f"{node.name} looks into an Array; {target.name!r} is not one")
     if second:
         _check_sought(node, field if into == "Array" else None, second)
     return value
 
 
 def _check_sought(node: Call, array: FieldSchema | None, second: str) -> None:
-    """Check what a function looks for: a literal or a list of literals, of the Array's type where it is one."""
+    """Check a function's second argument: a literal or a list of literals, of the element type if it is an Array."""
     sought = node.operands[1]
     items = sought if isinstance(sought, list) else [sought]
     if isinstance(sought, list) != (second == "list") or not all(isinstance(item, Literal) for item in items):

@@ -8,6 +8,7 @@ Milvus reads is read the same way here or refused; what only Milvus refuses, suc
 import functools
 import operator
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
@@ -83,19 +84,27 @@ GRAMMAR = r"""
     %ignore /\s+/
 """
 ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", '"': '"', "'": "'", "\\": "\\"}
-FOLDED = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+
+
+def _quotient(left: int, right: int) -> int:
+    """Divide towards zero, as engines do."""
+    quotient = abs(left) // abs(right)
+    return quotient if (left < 0) == (right < 0) else -quotient
+
+
+FOLDED: dict[str, Callable[[Any, Any], int]] = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": _quotient}
 
 
 @dataclass
 class Node:
-    """A part of an expression; `at` is where it stands in the text, counted from 1."""
+    """A part of an expression; `at` is its position in the text, from 1."""
 
     at: int
 
 
 @dataclass
 class Field(Node):
-    """A column; `data_type` is filled in by the check: a field that is in no schema is `Dynamic`."""
+    """A column. The check fills in `data_type`: `Dynamic` for a field that is not in the schema."""
 
     name: str
     data_type: str = ""
@@ -110,7 +119,7 @@ class Path(Field):
 
 @dataclass
 class Call(Node):
-    """A function of Milvus', such as `array_contains(tags, "red")`; an argument may be a list of Literal."""
+    """A function call, such as `array_contains(tags, "red")`; an operand may be a list of Literal."""
 
     name: str
     operands: list[Any]
@@ -153,7 +162,7 @@ def parse(text: str) -> Any:
     Raises
     ------
     ApiError
-        400 with the position of what is wrong.
+        400 with the position of the mistake.
     """
     try:
         tree: Any = _parser().parse(text)
@@ -183,7 +192,7 @@ def _refuse_too_many(tree: Node) -> None:
 
 
 def wrong(at: int, message: str, status: int = 400) -> ApiError:
-    """Return the refusal of a filter, with the position of what is wrong."""
+    """Return the error that refuses a filter, with the position of the mistake."""
     return ApiError(status, f"filter, position {at}: {message}")
 
 
@@ -193,7 +202,7 @@ def _hint(text: str, at: int) -> str:
     if text[at : at + 2] == "**":
         return "; use parentheses, (a ** b) ** c or a ** (b ** c): Milvus and Python read this differently"
     if text[at : at + 1] and text[at : at + 1] in "\"'\u201c\u201d\u2018\u2019":
-        return "; a text stands in straight quotes, and both must be there"
+        return "; a text needs straight quotes, one before and one after it"
     return ""
 
 
@@ -204,7 +213,7 @@ def _parser() -> Lark:
 
 @v_args(inline=True)
 class _Tree(Transformer):
-    """Builds nodes while the text is read: no recursion, however deep the parentheses."""
+    """Builds nodes while the text is read, without recursion: parentheses may be very deep."""
 
     def field(self, name: Token) -> Node:
         return Field(_at(name), str(name))
@@ -268,7 +277,8 @@ class _Tree(Transformer):
         return self.negate(token, self.like(left, token, pattern))
 
     def arithmetic(self, left: Node, sign: Token, right: Node) -> Node:
-        if sign in FOLDED and _is_whole(left) and _is_whole(right):  # an engine might wrap it round
+        if sign in FOLDED and _is_whole(left) and _is_whole(right) and (right.value or sign != "/"):
+            # Here, for an engine might silently wrap the result.
             value = FOLDED[sign](left.value, right.value)
             if not fits(value):
                 raise wrong(_at(sign), f"{left.value} {sign} {right.value} does not fit into 64 bits")

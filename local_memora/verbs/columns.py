@@ -1,4 +1,4 @@
-"""Rows checked against a collection's schema and turned into columns, and found rows turned into answers."""
+"""Checks rows against a schema and turns them into columns; turns found rows into answers."""
 
 from typing import Any
 
@@ -22,8 +22,8 @@ def of(schema: CollectionSchema, rows: list[dict[str, Any]]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Field name to a list of values, or for vectors to an array: float32 (n, dim), for a BinaryVector uint8
-        (n, dim / 8). Where the schema allows dynamic fields, `$meta` holds each row's in a dict.
+        Field name to a list of values. A vector field has an array instead: float32 (n, dim), or uint8 (n, dim / 8)
+        for a BinaryVector. If the schema allows dynamic fields, `$meta` holds a dict of them for each row.
 
     Raises
     ------
@@ -55,19 +55,19 @@ def _column(field: FieldSchema, values: list[Any]) -> Any:
 
 
 def _plain(field: FieldSchema, value: Any) -> Any:
-    """Arrow refuses whole numbers that a float rounds; + 0.0 makes 0.0 of -0.0, which filters would not find as 0."""
+    """Convert to float for Arrow; `+ 0.0` turns -0.0 into 0.0, so that filters find it."""
     return float(value) + 0.0 if field.data_type in ("Float", "Double") else value
 
 
 def _problem(field: FieldSchema, value: Any) -> str:
-    """Say what is wrong with a value; an empty string means nothing is."""
+    """Return what is wrong with a value; an empty text if it is right."""
     kind = field.data_type
     if kind == "Bool":
         return "" if isinstance(value, bool) else f"{shown(value)} is not true or false"
     if kind == "VarChar":
         limit = field.element_type_params.max_length or 0
         if not isinstance(value, str):
-            return f"{shown(value)} is no text"
+            return f"{shown(value)} is not a text"
         size = len(value.encode())
         return f"{value[:60]!r}... has {size} bytes; max_length is {limit}" if size > limit else ""
     if kind == "JSON":
@@ -75,24 +75,24 @@ def _problem(field: FieldSchema, value: Any) -> str:
     if kind == "Array":
         limit = field.element_type_params.max_capacity or 0
         if not isinstance(value, list) or len(value) > limit:
-            return f"{shown(value)} is no list of at most {limit} elements"
+            return f"{shown(value)} is not a list of at most {limit} elements"
         return next((f"element {n}: {p}" for n, v in enumerate(value) if (p := _problem(field.element, v))), "")
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"{shown(value)} is no number"
+        return f"{shown(value)} is not a number"
     if kind in INTEGERS:
         half = 2 ** (INTEGERS[kind] - 1)
-        return "" if isinstance(value, int) and -half <= value < half else f"{value!r} is no {kind}"
-    # What 32 bits round to infinity: the largest number they hold is written 3.4028235e38, a little more than it is.
+        return "" if isinstance(value, int) and -half <= value < half else f"{value!r} is not a valid {kind}"
+    # From here on 32 bits round to infinity. Their largest number is written 3.4028235e38, a little more than it is.
     largest = 2.0**128 - 2.0**103 if kind == "Float" else 2**1024
     return "" if abs(value) < largest else f"{value!r} is too large for {kind}"
 
 
 def _json_problem(value: Any) -> str:
     if not isinstance(value, dict):
-        return f"{shown(value)} is no JSON object {{...}}"
+        return f"{shown(value)} is not a JSON object {{...}}"
     try:
         size = len(orjson.dumps(value))
-    except orjson.JSONEncodeError as error:  # nested hundreds deep
+    except orjson.JSONEncodeError as error:  # such as hundreds of nested levels
         return f"it can't be stored as JSON ({error})"
     return f"{size:,} bytes of JSON; at most {MAX_JSON:,}" if size > MAX_JSON else ""
 
@@ -101,14 +101,14 @@ def _dynamic(number: int, row: dict[str, Any], declared: set[str], schema: Colle
     dynamic = {name: value for name, value in row.items() if name not in declared}
     taken = {"id", "distance", "", DYNAMIC, schema.primary.field_name}
     if wrong := taken & dynamic.keys():
-        raise ApiError(400, f"row {number}: the name {min(wrong)!r} is taken, a dynamic field can't be called so")
+        raise ApiError(400, f"row {number}: the name {min(wrong)!r} is taken: rename this dynamic field")
     if problem := _json_problem(dynamic):
         raise ApiError(400, f"row {number}, dynamic fields: {problem}")
     return dynamic
 
 
 def vectors(values: list[Any], field: FieldSchema) -> np.ndarray:
-    """Turn lists of numbers into an array, refusing other lengths and what is no finite number.
+    """Turn lists of numbers into an array; refuse another length, and a number that is not finite.
 
     Returns
     -------
@@ -117,10 +117,10 @@ def vectors(values: list[Any], field: FieldSchema) -> np.ndarray:
     """
     binary = field.data_type == "BinaryVector"
     what, length = f"field {field.field_name!r}", field.dim // 8 if binary else field.dim
-    no_number = f"a vector for {what} holds something that is no number (null stands for NaN)"
+    no_number = f"a vector for {what} holds something that is not a number (null stands for NaN)"
     for number, value in enumerate(values):
         if not isinstance(value, list):
-            raise ApiError(400, f"vector {number} for {what}: {shown(value)} is no list of numbers")
+            raise ApiError(400, f"vector {number} for {what}: {shown(value)} is not a list of numbers")
         if binary and (len(value) != length or not all(type(x) is int and 0 <= x < 256 for x in value)):
             raise ApiError(
                 400, f"vector {number} for {what}: {field.dim} bits are a list of {length} bytes, 0 to 255 each"
@@ -154,7 +154,7 @@ def squared_lengths(vectors: np.ndarray) -> np.ndarray:
 
 
 class Shape:
-    """Which fields of a found row are answered.
+    """Which fields of a found row go into the answer.
 
     Parameters
     ----------
@@ -163,12 +163,12 @@ class Shape:
     asked : list of str or None
         outputFields: names, `*` for every field, dynamic ones included, or `$meta` for every dynamic one.
     default : list of str
-        What stands for `asked` where nothing was asked for.
+        Used if `asked` is None.
 
     Raises
     ------
     ApiError
-        400 for a name that is in no schema, where the collection has no dynamic fields.
+        400 for an unknown name, if the collection has no dynamic fields.
     """
 
     def __init__(self, schema: CollectionSchema, asked: list[str] | None, default: list[str]) -> None:
@@ -184,7 +184,7 @@ class Shape:
         self.fields = [*self._declared, DYNAMIC] if dynamic else self._declared  # what to ask the engine for
 
     def pick(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return what was asked for of a row; a dynamic field that it does not have is left out."""
+        """Return the fields of a row that were asked for; dynamic fields that it lacks are left out."""
         dynamic = row.get(DYNAMIC, {})
         names = dynamic if self._every else [name for name in self._dynamic if name in dynamic]
         return {**{name: row[name] for name in self._declared}, **{name: dynamic[name] for name in names}}

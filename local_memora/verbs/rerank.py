@@ -1,4 +1,4 @@
-"""Several searches' hits merged into one list, as Milvus does it.
+"""Merges the hits of several searches into one list, as Milvus does.
 
 https://milvus.io/docs/reranking.md
 """
@@ -23,7 +23,7 @@ def rerank(found: list[Hits], metrics: list[str], how: Rrf | Weighted, key: str)
     found : list of list of (float, dict)
         For each search its hits, best first.
     metrics : list of str
-        For each search what it compared by.
+        The metric of each search.
     how : Rrf or Weighted
         The strategy with its numbers.
     key : str
@@ -32,7 +32,7 @@ def rerank(found: list[Hits], metrics: list[str], how: Rrf | Weighted, key: str)
     Returns
     -------
     list of (float, dict)
-        Every row that was found, each once with its score, largest first; equal scores in the order of their keys.
+        Each row found, once, with its score, largest first; equal scores in the order of their keys.
     """
     scores: dict[Any, float] = defaultdict(float)
     rows: dict[Any, dict[str, Any]] = {}

@@ -1,4 +1,4 @@
-"""Memora's verbs on rows: in, and found."""
+"""Memora's verbs on rows: store, delete, get, query, search."""
 
 from collections import Counter
 from dataclasses import replace
@@ -8,7 +8,7 @@ import numpy as np
 
 from local_memora.contract import bodies
 from local_memora.contract.errors import ApiError, shown
-from local_memora.contract.schema import DEFAULT_PARTITION, SHORTEST, IndexSpec, check_metric
+from local_memora.contract.schema import DEFAULT_PARTITION, SHORTEST, CollectionSchema, IndexSpec, check_metric
 from local_memora.engines import Collection, SearchRequest
 from local_memora.filters import check
 from local_memora.filters.parse import Node, Operation
@@ -42,9 +42,7 @@ def _store(service: Service, body: bodies.Store, *, replace: bool) -> list[Any]:
     keys = stored.get(primary, [])
     _refuse_doubled(primary, keys)
     with service.turn(body):
-        collection = service.find_writable(body)
-        if collection.schema != schema:
-            raise ApiError(409, f"the collection {body.collection_name!r} was replaced meanwhile; try again")
+        collection = _unchanged(service, body, schema)
         partition = known_partition(collection, body.partition_name) if body.partition_name else DEFAULT_PARTITION
         _refuse_zero_vectors(collection, stored)
         if replace:
@@ -52,6 +50,14 @@ def _store(service: Service, body: bodies.Store, *, replace: bool) -> list[Any]:
             return keys
         _refuse_known_keys(service, collection, keys)
         return service.engine.insert(collection, stored, partition)
+
+
+def _unchanged(service: Service, body: bodies.OnCollection, schema: CollectionSchema) -> Collection:
+    """Return the collection that a call changes, or refuse if its schema is no longer the one checked before."""
+    collection = service.find_writable(body)
+    if collection.schema != schema:
+        raise ApiError(409, f"the collection {body.collection_name!r} was replaced meanwhile; try again")
+    return collection
 
 
 def _refuse_doubled(primary: str, keys: list[Any]) -> None:
@@ -64,7 +70,7 @@ def _refuse_known_keys(service: Service, collection: Collection, keys: list[Any]
     if not keys:
         return
     where, primary = check.keys_in(collection.schema, keys), collection.schema.primary.field_name
-    # New keys mostly follow the old ones; that none lies between the first and the last is seen much faster.
+    # New keys mostly follow the stored ones. To see that none lies between the first and the last is much faster.
     if not service.engine.count(collection, check.keys_between(collection.schema, min(keys), max(keys)), None):
         return
     if known := service.engine.count(collection, where, None):
@@ -84,9 +90,10 @@ def _refuse_zero_vectors(collection: Collection, stored: dict[str, Any]) -> None
 
 
 def delete(service: Service, body: bodies.Delete) -> str:
+    schema = service.find(body).schema
+    where = check.read(body.filter, schema)  # before the turn: a long filter takes seconds
     with service.turn(body):
-        collection = service.find_writable(body)
-        where = check.read(body.filter, collection.schema)
+        collection = _unchanged(service, body, schema)
         asked = [body.partition_name] if body.partition_name else None
         count = service.engine.delete(collection, where, partitions_to_read(collection, asked))
     return f"{count} rows deleted"
@@ -161,7 +168,7 @@ def _request(
     partitions: list[str] | None,
     shape: columns.Shape,
 ) -> SearchRequest:
-    """Check one search against the collection."""
+    """Check one search against the collection, and return it in the engine's terms."""
     field = collection.schema.vector_field(part.anns_field)
     index = collection.index_on(field.field_name)
     metric = metric or (index.metric_type if index else "HAMMING" if field.data_type == "BinaryVector" else "COSINE")
@@ -169,6 +176,7 @@ def _request(
         raise ApiError(400, f"the index on {field.field_name!r} compares by {index.metric_type}, not by {metric}")
     check_metric(field, metric)
     _check_knobs(knobs, part.wanted, metric, index)
+    _check_grouping(collection, part.grouping_field)
     vectors = columns.vectors(part.data, field)
     if metric == "COSINE" and (columns.squared_lengths(vectors) < SHORTEST).any():
         raise ApiError(400, "a query vector of zeros has no direction: COSINE can't compare it")
@@ -208,19 +216,21 @@ def _check_knobs(knobs: bodies.SearchKnobs, wanted: int, metric: str, index: Ind
         raise ApiError(400, f"ef is {knobs.ef}, less than the {wanted} hits asked for: it must be at least that")
 
 
+def _check_grouping(collection: Collection, name: str | None) -> None:
+    there = [field.field_name for field in collection.schema.fields_ if field.data_type in GROUPABLE]
+    if name and name not in there:
+        raise ApiError(400, f"hits can't be grouped by {name!r}; by these they can: {', '.join(there)}")
+
+
 def _find(service: Service, collection: Collection, request: SearchRequest, grouping: str | None) -> list[Hits]:
-    """Return each query's hits, with `grouping` only the best for each value of that field."""
-    if request.metric == "COSINE":  # no cosine is larger than 1, though rounding in engines makes some so
+    """Return each query's hits; with `grouping` only the best for each value of that field."""
+    if request.metric == "COSINE":  # no cosine is larger than 1, though an engine's rounding may make one so
         if (request.params.radius or 0) >= 1:
             return [[] for _ in request.vectors]
         if (request.params.range_filter or 0) >= 1:
             request.params = request.params.model_copy(update={"range_filter": None})
     if grouping is None:
         return _nearest(service, collection, request)
-    field = collection.schema.by_name.get(grouping)
-    if field is None or field.data_type not in GROUPABLE:
-        there = ", ".join(f.field_name for f in collection.schema.fields_ if f.data_type in GROUPABLE)
-        raise ApiError(400, f"hits can't be grouped by {grouping!r}; by these they can: {there}")
     return [_grouped(service, collection, request, vector, grouping) for vector in request.vectors]
 
 
@@ -234,7 +244,7 @@ def _nearest(service: Service, collection: Collection, request: SearchRequest) -
 def _grouped(
     service: Service, collection: Collection, request: SearchRequest, vector: np.ndarray, grouping: str
 ) -> Hits:
-    """Ask for more and more hits until there are groups enough, or no more hits."""
+    """Ask for more and more hits, until there are enough groups or no more hits."""
     best: dict[Any, tuple[float, dict[str, Any]]] = {}
     limit, where = request.limit, request.where
     while True:
@@ -251,7 +261,7 @@ def _grouped(
             best.setdefault(hit[1][grouping], hit)
         if len(best) >= request.limit or len(hits) < limit:
             return list(best.values())[: request.limit]
-        if limit == bodies.MAX_HITS:  # as many as can be asked for at once: from here on, outside the groups found
+        if limit == bodies.MAX_HITS:  # no search returns more: go on outside the groups found so far
             found = check.one_of(collection.schema.by_name[grouping], list(best))
             outside = Operation(1, "not", [found], "bool")
             where = Operation(1, "and", [request.where, outside], "bool") if request.where else outside

@@ -392,12 +392,12 @@ WRONG = [
     (FIND, {**SEARCH, "data": [[]]}, "vectors of 2 numbers; yours has 0"),
     (FIND, {**SEARCH, "data": [1]}, "vectors of 2 numbers; yours has 1"),
     (FIND, {**SEARCH, "data": [[1, 0], [1]]}, "yours has 1: .*vector 1"),
-    (FIND, {**SEARCH, "data": [[1, 0], 1]}, "vector 1 .* is no list"),
-    (FIND, {**SEARCH, "data": [1, [1]]}, "no number"),
+    (FIND, {**SEARCH, "data": [[1, 0], 1]}, "vector 1 .* is not a list"),
+    (FIND, {**SEARCH, "data": [1, [1]]}, "not a number"),
     (FIND, {**SEARCH, "data": [[[1, 0]]]}, "yours has 1"),
     (FIND, {**SEARCH, "data": [1, None]}, "null stands for NaN"),
-    (FIND, {**SEARCH, "data": [1, "0"]}, "no number"),
-    (FIND, {**SEARCH, "data": [1, True]}, "no number"),
+    (FIND, {**SEARCH, "data": [1, "0"]}, "not a number"),
+    (FIND, {**SEARCH, "data": [1, True]}, "not a number"),
     (FIND, {**SEARCH, "data": [1, 1e39]}, "too large for 32 bits"),
     (FIND, {**SEARCH, "data": {"v": [1, 0]}}, "data: .*list"),
     (FIND, {**SEARCH, "annsField": "id"}, "'id' is no vector field of this collection; there is: vector"),
@@ -438,11 +438,11 @@ WRONG = [
     ("vectors/query", {"filter": ""}, "filter: "),
     ("vectors/query", {"filter": "id > 0", "limit": 3}, "unknown field 'limit'"),
     ("vectors/get", {}, "id: Field required"),
-    ("vectors/get", {"id": ["1"]}, "'1' is no Int64, which the key 'id' is"),
-    ("vectors/get", {"id": [True]}, "True is no Int64"),
-    ("vectors/get", {"id": [1.5]}, "1.5 is no Int64"),
-    ("vectors/get", {"id": [2**63]}, "9223372036854775808 is no Int64"),
-    ("vectors/get", {"id": {"a": 1}}, "is no Int64"),
+    ("vectors/get", {"id": ["1"]}, "'1' is not a valid Int64, the type of the key 'id'"),
+    ("vectors/get", {"id": [True]}, "True is not a valid Int64"),
+    ("vectors/get", {"id": [1.5]}, "1.5 is not a valid Int64"),
+    ("vectors/get", {"id": [2**63]}, "9223372036854775808 is not a valid Int64"),
+    ("vectors/get", {"id": {"a": 1}}, "is not a valid Int64"),
     ("vectors/delete", {}, "filter: Field required"),
     ("vectors/delete", {"id": [1]}, "unknown field 'id'|filter: Field required"),
     # limits
@@ -519,11 +519,11 @@ def test_a_name_that_could_leave_its_folder_or_its_query_is_refused(api, table, 
         tries.append(("collections/has", {**here, "project_id": name}))
     for verb, sent in tries:
         message = api.refused(400, verb, **sent)
-        assert "is no name" in message
+        assert re.search("is no name|is not a valid .*name", message)
         assert len(message) < 300
 
 
-def test_names_of_255_letters_and_words_with_a_meaning_elsewhere_are_good_names(api):
+def test_names_of_255_letters_and_words_of_sql_are_good_names(api):
     words = ["select", "order", "V", "_score", "group", "where", "null", "count", "_x", "a" * 255]
     name = "b" * 255
     api.ok("collections/create", collectionName=name, **body(*(column(word, "Int64") for word in words)))
@@ -555,7 +555,7 @@ def test_fields_named_almost_like_words_of_filters_are_found_by_filters(make):
         table = make(**body(*(column(name, "Int64") for name in some)))
         table.insert({"id": 1, "v": [1, 0], **dict.fromkeys(some, 7)})
         for name in some:
-            for filter in (f"{name} == 7", f"not ({name} != 7)", f"1 in [1] and 0 < {name} < 9", f"{name} not in [1]"):
+            for filter in (f"{name} == 7", f"not ({name} != 7)", f"0 < {name} < 9", f"{name} not in [1]"):
                 assert ids(table.query(filter)) == [1], filter
 
 

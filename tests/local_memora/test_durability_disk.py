@@ -21,8 +21,8 @@ resource = pytest.importorskip("resource", reason="needs POSIX: file sizes are l
 DIM = 64
 NO_ROOM = "there is no room left to write: make room on the disk that holds the data, then try again (HTTP 507)"
 NO_RIGHT = (
-    "the local Memora lacks the right to write, or to read, in its folder: get that right, or name another folder "
-    "(MEMORA_HOME, or --engine) (HTTP 507)"
+    "the local Memora lacks the right to write or read in its folder: change the folder's permissions, or use another "
+    "folder (MEMORA_HOME, or --engine) (HTTP 507)"
 )
 READS = {
     "client.collections.list()['data']": ["c"],

@@ -225,6 +225,7 @@ TABLE: dict[str, Callable[[Row], bool]] = {
     "(i8 + i16) * 2 > 100": lambda r: (r["i8"] + r["i16"]) * 2 > 100,
     "i8 - 1 - 1 == 0": lambda r: r["i8"] == 2,
     "i16 / 7 == -42": lambda r: int(r["i16"] / 7) == -42,  # whole numbers divide to whole numbers, as in SQL and C
+    "i16 == -301 / 7 - 257": lambda r: r["i16"] == -300,
     "i16 / 8.0 == 37.5": lambda r: r["i16"] / 8 == 37.5,
     "i16 % 7 == -6": lambda r: math.fmod(r["i16"], 7) == -6,
     "-i8 > 0": lambda r: -r["i8"] > 0,
@@ -531,11 +532,11 @@ MISTAKES: dict[str, tuple[int, str]] = {
     "id > 0; drop": (7, "not understood"),
     "id > 0 -- x": (11, "no field 'x'"),  # 0 minus minus x
     "id > 1\0": (7, "not understood"),
-    "color == 3": (7, "both sides of a comparison must be of one kind; here are a number and a text"),
+    "color == 3": (7, "both sides of a comparison must be of the same kind; here are a number and a text"),
     'i8 == "1"': (4, "here are a number and a text"),
     "b == 1": (3, "here are a number and true or false"),
     "b > false": (3, "true and false have no order"),
-    'i8 in [1, "2"]': (4, "a list to look in holds values like the field's"),
+    'i8 in [1, "2"]': (4, "a list after in holds values of the field's kind"),
     "s like 3": (8, "not understood"),
     'i8 like "1%"': (4, "'like' looks into texts; to its left is a number"),
     "s + 1 > 2": (1, "'+' calculates with numbers; this is a text"),
@@ -547,7 +548,7 @@ MISTAKES: dict[str, tuple[int, str]] = {
     "i8": (1, "the filter must be true or false; this is a number"),
     "i8 + 1": (4, "the filter must be true or false; this is a number"),
     '"text"': (1, "the filter must be true or false; this is a text"),
-    "v == 1": (1, "'v' is a FloatVector: filters look at others"),
+    "v == 1": (1, "'v' is a FloatVector: filters can't look at it"),
     "i8 / 0 == 1": (6, "division by zero"),
     "i8 % 0 == 1": (6, "division by zero"),
     "d / 0.0 > 1": (5, "division by zero"),
@@ -584,6 +585,8 @@ MISTAKES: dict[str, tuple[int, str]] = {
     "9223372036854775807 + 1 > i64": (21, "9223372036854775807 + 1 does not fit into 64 bits"),
     "i64 == 4611686018427387904 * 2": (28, "4611686018427387904 * 2 does not fit into 64 bits"),
     "i64 == " + "*".join(["9"] * 5_000): (45, "does not fit into 64 bits"),
+    "(-9223372036854775807 - 1) / -1 > i64": (28, "-9223372036854775808 / -1 does not fit into 64 bits"),
+    "i8 == 1 / 0": (11, "division by zero"),
     "i64 > 0x8000000000000000": (7, "does not fit into 64 bits"),
     "Array_length(s) > 1": (1, "there is no function Array_length(...)"),
     "(" * 5 + "b": (7, "something is missing at the end"),
@@ -592,7 +595,7 @@ MISTAKES: dict[str, tuple[int, str]] = {
     "s[0] == 1": (1, "'s' is a VarChar: only JSON, Array and dynamic fields have parts"),
     "exists s": (8, "exists looks into JSON; 's' is a VarChar"),
     "json_contains(s, 1)": (15, "json_contains looks into JSON; 's' is a VarChar"),
-    "array_length(s) > 1": (14, "array_length looks into an Array; 's' is none"),
+    "array_length(s) > 1": (14, "array_length looks into an Array; 's' is not one"),
     "array_contains(s)": (1, "array_contains takes a field and a value"),
     "nosuch(s) > 1": (1, "there is no function nosuch(...); there are: exists, json_contains"),
 }
@@ -613,7 +616,7 @@ FAILS_ON_SOME_ROW = [
     "i64 + 1 > 0", "1 + i64 < 0", "i64 - 2 < 0", "-i64 > 0", "0 < i64 * 2", "i64 * i64 > 0", "i64 * i8 != 3",
     "i64 + id in [1, 2]", "(i64 + 1) - 1 == i64", "(i64 * 2) / 2 == i64", "(i64 + 1) % 2 == 0", "i64 + 1 == i64 + 2",
     "i64 * 2 > 0.5", "(i64 + 1) ** 2 > 0", "id > 0 and not (i64 * -3 > i8)", "b or i64 * 3 > 9",
-    "(i8 * 0 + 9223372036854775807) + 1 > 0", "(-9223372036854775807 - 1) / -1 > i64",
+    "(i8 * 0 + 9223372036854775807) + 1 > 0",
 ]  # fmt: skip
 
 
@@ -644,7 +647,7 @@ NESTED = {
 
 
 @pytest.mark.parametrize("shape", NESTED)
-def test_deep_and_long_filters_are_answered_or_refused_in_words_and_never_hang(store, shape):
+def test_deep_and_long_filters_are_answered_or_refused_and_never_hang(store, shape):
     """An engine's own parser takes minutes, fails or crashes the process on some of these."""
     write = NESTED[shape]
     understood, too_long = 0, 50_000 if shape in ("or", "and") else 5000

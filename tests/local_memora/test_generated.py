@@ -359,7 +359,7 @@ def found(store: Store, filter: str, verb: str = "vectors/query", **more: Any) -
 
 @settings(GENERATED, max_examples=examples(15))
 @given(seed=st.integers(100, 2**32))
-def test_a_filter_and_a_partition_together_find_and_delete_what_python_does(table, seed):
+def test_filter_and_partition_together_find_and_delete_what_python_does(table, seed):
     condition = Writer(seed).condition(3)
     want = [row["id"] for row in ROWS if condition.value(row)]
     odd = [key for key in want if key % 2]
@@ -432,7 +432,7 @@ SOUP = st.one_of(
 
 @settings(GENERATED, max_examples=examples(60))
 @given(filter=SOUP)
-def test_no_filter_leaves_its_partition_or_its_collection_or_fails_the_server(table, filter):
+def test_no_filter_leaves_its_partition_or_fails_the_server(table, filter):
     odd = {row["id"] for row in ROWS if row["id"] % 2}
     asked = {"collectionName": "f", "filter": filter, "outputFields": ["id"], "partitionNames": ["q"]}
     answer = table.post("vectors/query", **asked)
@@ -450,7 +450,7 @@ def test_no_filter_leaves_its_partition_or_its_collection_or_fails_the_server(ta
     assert table.post("collections/get_stats", collectionName="f").json() == {"data": {"rowCount": len(ROWS)}}
 
 
-def test_no_filter_of_these_tests_has_touched_another_collection_or_project(table):
+def test_no_filter_above_has_touched_another_collection_or_project(table):
     """Last of the section: it looks at what the attacks above have left."""
     assert found(table, "true") == [row["id"] for row in ROWS]
     assert table.look("canary") == table.canary

@@ -17,7 +17,8 @@ from tests.local_memora.contract import ALL, Api, Table, body, column, ids, inde
 # In and out ------------------------------------------------------------------------------------------------------
 
 
-def test_rows_are_inserted_got_queried_replaced_and_deleted_and_every_read_sees_the_write_before_it(make):
+def test_every_read_sees_the_write_before_it(make):
+    """Insert, get, query, upsert, delete and search, in turn."""
     table = make(**body(column("name", "VarChar", max_length=9)))
     row = {n: {"id": n, "v": [float(n), 1.0], "name": f"n{n}"} for n in range(1, 6)}
     assert table.insert(*(row[n] for n in (5, 3, 1, 4, 2))) == {"insertCount": 5, "insertIds": [5, 3, 1, 4, 2]}
@@ -82,7 +83,8 @@ def test_the_same_key_twice_is_told_before_other_writers_are_waited_for(client, 
             store(collection_name="c", data=[{"id": 7, "vector": [1, 0]}] * 2)
 
 
-def test_the_same_key_twice_is_found_without_comparing_every_key_with_every_other():
+def test_the_same_key_twice_is_found_in_linear_time():
+    """20,000 keys took 7 s when each was compared with every other."""
     compared = 0
 
     class Key(int):
@@ -102,9 +104,9 @@ def test_the_same_key_twice_is_found_without_comparing_every_key_with_every_othe
 WRONG_ROWS = [
     ({"id": 2, "v": [1, 0, 0]}, "yours has 3: was it made by another model"),
     ({"id": 2, "v": [1, None]}, "null stands for NaN"),
-    ({"id": 2, "v": [1, True]}, "no number"),
-    ({"id": 2, "v": "text"}, "is no list of numbers"),
-    ({"id": 2, "v": None}, "is no list of numbers"),
+    ({"id": 2, "v": [1, True]}, "not a number"),
+    ({"id": 2, "v": "text"}, "is not a list of numbers"),
+    ({"id": 2, "v": None}, "is not a list of numbers"),
     *(
         ({"id": 2, "v": v}, "row 1, field 'v': COSINE can't compare a vector of zeros")
         for v in ([0, 0], [-0.0, 0], [1e-30, 0], [1e-300, 0])
@@ -114,11 +116,11 @@ WRONG_ROWS = [
     ({"id": 2}, r"row 1 misses \['v'\]; a row has: id, v"),
     ({"v": [1, 0]}, r"row 1 misses \['id'\]"),
     ({"id": 2, "v": [1, 0], "x": 1}, r"row 1 has unknown fields \['x'\]"),
-    ({"id": "2", "v": [1, 0]}, "row 1, field 'id': '2' is no number"),
-    ({"id": 2.0, "v": [1, 0]}, "2.0 is no Int64"),
-    ({"id": True, "v": [1, 0]}, "no number"),
-    ({"id": 2**63, "v": [1, 0]}, "9223372036854775808 is no Int64"),
-    ({"id": None, "v": [1, 0]}, "no number"),
+    ({"id": "2", "v": [1, 0]}, "row 1, field 'id': '2' is not a number"),
+    ({"id": 2.0, "v": [1, 0]}, "2.0 is not a valid Int64"),
+    ({"id": True, "v": [1, 0]}, "not a number"),
+    ({"id": 2**63, "v": [1, 0]}, "9223372036854775808 is not a valid Int64"),
+    ({"id": None, "v": [1, 0]}, "not a number"),
 ]
 
 
@@ -140,7 +142,8 @@ def test_a_null_counts_as_not_given(table):
 # Types -----------------------------------------------------------------------------------------------------------
 
 
-def test_numbers_and_booleans_come_back_to_the_last_digit_and_refuse_what_does_not_fit(make):
+def test_numbers_and_booleans_come_back_to_the_last_digit(make):
+    """And numbers that do not fit are refused."""
     bits = (8, 16, 32, 64)
     scalars = [*(column(f"i{n}", f"Int{n}") for n in bits), *(column(n[0].lower(), n) for n in ("Float", "Double"))]
     table = make(**body(*scalars, column("b", "Bool")))
@@ -187,7 +190,7 @@ def test_texts_come_back_whole_and_max_length_counts_bytes(make):
         message = table.refused(400, "vectors/insert", data={"id": 99, "v": [1, 0], "s": wrong})
         assert f"has {len(wrong.encode())} bytes; max_length is 10" in message
     for wrong in (1, None, True, ["a"]):
-        assert "is no text" in table.refused(400, "vectors/insert", data={"id": 99, "v": [1, 0], "s": wrong})
+        assert "is not a text" in table.refused(400, "vectors/insert", data={"id": 99, "v": [1, 0], "s": wrong})
     assert table.rows() == len(texts)
 
 
@@ -255,7 +258,7 @@ def test_binary_vectors_come_back_and_are_searched_by_the_bits_that_differ(make)
     assert table.search([[0, 0], [255, 0]], limit=1) == [[{"distance": 0.0, "id": 2}], [{"distance": 0.0, "id": 1}]]
     for wrong in ([255], [256, 0], [1.0, 0], [-1, 0], [True, 0], "ÿ"):
         message = table.refused(400, "vectors/insert", data={"id": 9, "v": wrong})
-        assert "16 bits are a list of 2 bytes" in message or "no list" in message
+        assert "16 bits are a list of 2 bytes" in message or "not a list" in message
     assert table.rows() == 3
 
 
@@ -295,7 +298,7 @@ def test_keys_may_be_texts_of_any_letters(make):
     assert table.search([2, 0], limit=1) == [{"distance": 1.0, "id": "a"}]  # a hit calls the key id, whatever its name
     assert table.search([2, 0], limit=1, outputFields=["key"]) == [{"distance": 1.0, "id": "a", "key": "a"}]
     assert "21 bytes" in table.refused(400, "vectors/insert", data={"key": "x" * 21, "v": [1, 0]})
-    assert table.refused(400, "vectors/get", id=5) == "5 is no VarChar, which the key 'key' is"
+    assert table.refused(400, "vectors/get", id=5) == "5 is not a valid VarChar, the type of the key 'key'"
     for gone, key in enumerate(keys, start=1):
         assert table.ok("vectors/delete", filter=f"key == {json.dumps(key)}") == "1 rows deleted"
         assert table.rows() == len(keys) - gone
@@ -332,7 +335,7 @@ def test_automatic_ids_are_told_are_found_and_are_never_given_twice(make, rng):
 # Dynamic fields --------------------------------------------------------------------------------------------------
 
 
-def test_dynamic_fields_are_stored_and_answered_where_the_collection_allows_them(make):
+def test_dynamic_fields_are_stored_and_answered_where_they_are_allowed(make):
     table = make(dimension=2, vectorFieldName="v", params={"enableDynamicField": True, "ttlSeconds": None})
     assert table.ok("collections/describe")["enableDynamicField"] is True
     rows = [

@@ -96,7 +96,8 @@ def test_vectors_of_zeros_are_stored_where_the_metric_can_compare_them(space):
         assert {hit["id"]: hit["distance"] for hit in space.table.search(TWO, filter="g == -2")} == expected
 
 
-def test_one_vector_or_a_list_of_one_answers_a_flat_list_and_several_answer_lists(space, rng):
+def test_one_query_answers_a_flat_list_and_several_answer_lists(space, rng):
+    """A list that holds one vector is one query."""
     queries = rng.normal(size=(3, DIM)).astype(np.float32)
     flat = [space.search(query, limit=4) for query in queries]
     assert space.search(queries[:1], limit=4) == flat[0]
@@ -165,7 +166,7 @@ def test_ranges_with_and_without_filters_find_what_numpy_finds(space, rng):
                 assert ids(space.search(query, params, where=where, limit=20, offset=5)) == want[5:25]
 
 
-def test_a_hits_own_distance_as_bound_is_out_at_the_open_end_and_in_at_the_closed(space, rng):
+def test_a_hit_at_the_bound_is_out_at_the_open_end_and_in_at_the_closed(space, rng):
     for query in rng.normal(size=(3, DIM)):
         every = space.search(query, limit=ROWS)
         for place in (1, 20, 100, ROWS - 2):
@@ -235,7 +236,7 @@ def test_a_grouping_field_leaves_the_best_of_each_group(space, rng, field):
     assert space.search(queries, limit=6, groupingField=field) == answers
 
 
-def test_a_group_of_more_rows_than_a_search_may_return_hides_no_other_group(make):
+def test_a_group_larger_than_a_search_may_return_hides_no_other_group(make):
     table = make(
         **body(column("odd", "Bool"), column("g", "Int8"), column("s", "VarChar", max_length=9), by=index("L2"))
     )

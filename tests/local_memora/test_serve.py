@@ -254,8 +254,8 @@ def test_a_new_data_folder_is_for_its_user_alone(tmp_path):
         (["--port", "http"], "'http' is not a valid integer"),
         (["--threads", "0"], "0 is not in the range"),
         (["--threads", "2.5"], "'2.5' is not a valid integer"),
-        (["--project", "a b"], "'a b' is no name of a project"),
-        (["--project", "a", "--project", ""], "'' is no name of a project"),
+        (["--project", "a b"], "'a b' is not a valid project name"),
+        (["--project", "a", "--project", ""], "'' is not a valid project name"),
         (["--key", ""], "the API key is empty"),
         (["--key", "top secret"], "the API key is empty, or holds a space"),
         (["--key", "sécret"], "letter that no key may have"),
@@ -283,7 +283,7 @@ def test_a_wrong_option_is_told_in_one_line(words, message, refused):
 
 def test_a_wrong_name_in_the_environment_is_told_too(monkeypatch, refused):
     monkeypatch.setenv("MEMORA_PROJECT_ID", "a/b")
-    assert "'a/b' is no name of a project" in refused(2)
+    assert "'a/b' is not a valid project name" in refused(2)
 
 
 def test_a_folder_that_can_not_be_made_is_told_in_one_line(tmp_path, refused):
