@@ -31,7 +31,7 @@ from helpers.connect import connect, local_client
 from helpers.memora import AuthenticationError, InvalidRequestError, MemoraError, NotFoundError, UnavailableError
 from helpers.memora.models import Collection
 from helpers.settings import ROOT
-from local_memora import create_app, serve
+from local_memora import create_app
 from local_memora.__main__ import main
 from local_memora.app import GONE
 from local_memora.verbs import service
@@ -39,6 +39,8 @@ from tests.local_memora.served import Served, command, served, started, surround
 
 MB = 1 << 20
 KEY = {"Api-Key": "of-the-other"}
+PATIENCE = 600  # seconds; a busy machine takes its time; nothing waits for this when all is well
+FOR_EVER = "serve.STALLED_SECONDS = serve.DRAIN_SECONDS = 3600"  # what keeps the server fails the test
 # The same command with another application, so that a test decides how long an answer takes.
 OTHER = """
 import sys, time
@@ -82,7 +84,7 @@ def waiting(home: Path, changes: str = "", *options: str) -> Iterator[Served]:
         yield process
 
 
-def until(what: Callable[[], Any], seconds: float = 20) -> None:
+def until(what: Callable[[], Any], seconds: float = PATIENCE) -> None:
     """Wait for something to become true."""
     end = time.monotonic() + seconds
     while not what():
@@ -103,7 +105,7 @@ def refuses(port: int) -> bool:
 
 
 def connection(process: Served) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection("127.0.0.1", process.port, timeout=30)
+    return http.client.HTTPConnection("127.0.0.1", process.port, timeout=PATIENCE)
 
 
 def call(process: Served, path: str, **fields: Any) -> tuple[dict[str, str], bytes]:
@@ -145,7 +147,7 @@ def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         env=surroundings(Path("/nonexistent")) | variables,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 
@@ -206,7 +208,7 @@ def test_a_key_with_signs_comes_back_from_env_file_and_shell(tmp_path):
         env=surroundings(tmp_path) | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert said.stdout == key
 
@@ -407,7 +409,7 @@ def test_eight_clients_at_once_lose_no_row_and_get_their_own_answers(running):
 def test_idle_and_slow_clients_without_a_key_keep_no_other_out(running, start):
     with contextlib.ExitStack() as lines:
         for _ in range(120):
-            lines.enter_context(socket.create_connection(("127.0.0.1", running.port), timeout=30)).sendall(start)
+            lines.enter_context(socket.create_connection(("127.0.0.1", running.port), timeout=PATIENCE)).sendall(start)
         assert running.client().collections.has(collection_name="none") == {"data": {"has": False}}
 
 
@@ -420,7 +422,7 @@ def test_the_quietest_connection_makes_room_for_a_new_one(tmp_path):
             line.request("POST", f"/{number}", b"", KEY)  # its answer says that it is known
             assert line.getresponse().read() == b".|"
             lines.append(stack.enter_context(contextlib.closing(line.sock)))
-        assert httpx.post(f"{process.url}/new", headers=KEY, timeout=30).content == b".|"
+        assert httpx.post(f"{process.url}/new", headers=KEY, timeout=PATIENCE).content == b".|"
         lines[0].settimeout(30)
         assert lines[0].recv(1) == b""
         lines[1].sendall(b"POST /again HTTP/1.1\r\nHost: x\r\nApi-Key: of-the-other\r\nContent-Length: 0\r\n\r\n")
@@ -433,8 +435,8 @@ def test_too_few_files_close_idle_connections_and_fill_no_log(tmp_path):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))"
     with waiting(tmp_path, limit) as process, contextlib.ExitStack() as lines:
         for _ in range(100):
-            lines.enter_context(socket.create_connection(("127.0.0.1", process.port), timeout=30))
-        assert httpx.post(f"{process.url}/other", headers=KEY, timeout=30).content == b".|"
+            lines.enter_context(socket.create_connection(("127.0.0.1", process.port), timeout=PATIENCE))
+        assert httpx.post(f"{process.url}/other", headers=KEY, timeout=PATIENCE).content == b".|"
         assert process.log().count("a connection has to wait: ") == 1
         assert "Traceback" not in process.log()
         assert process.stop() == 0
@@ -444,7 +446,10 @@ def test_too_few_files_close_idle_connections_and_fill_no_log(tmp_path):
 def test_no_room_for_a_body_is_told_and_the_next_call_works(tmp_path):
     (tmp_path / "go").touch()
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({3 * MB}, {3 * MB}))"
-    with waiting(tmp_path, limit) as process, httpx.Client(base_url=process.url, headers=KEY, timeout=30) as client:
+    with (
+        waiting(tmp_path, limit) as process,
+        httpx.Client(base_url=process.url, headers=KEY, timeout=PATIENCE) as client,
+    ):
         answer = client.post("/large", content=b"x" * (20 * MB))
         assert answer.status_code == 507
         assert "no room for the request's body in" in answer.json()["message"]
@@ -489,7 +494,7 @@ def test_writers_that_wait_keep_no_other_out(running):
         with filelock.FileLock(lock_of(home, running.project, "held")):
             writers = [pool.submit(work, number) for number in range(12)]
             time.sleep(1)  # they have sent their rows by now
-            assert httpx.get(f"{running.url}/health", timeout=30).status_code == 200
+            assert httpx.get(f"{running.url}/health", timeout=PATIENCE).status_code == 200
             with running.client() as client:
                 client.vectors.insert(collection_name="free", data={"id": 1, "vector": [1, 0]})
                 assert client.vectors.query(collection_name="held", filter="true")["data"] == []
@@ -565,7 +570,7 @@ def test_a_body_of_unknown_length_is_limited_as_well(running):
     ids=lambda value: str(value)[:12],
 )
 def test_a_body_that_is_not_even_read_gets_a_message(running, length, status, message):
-    with socket.create_connection(("127.0.0.1", running.port), timeout=30) as line:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=PATIENCE) as line:
         line.sendall(f"POST /vectors/insert HTTP/1.1\r\nHost: here\r\nContent-Length: {length}\r\n\r\n".encode())
         answer = http.client.HTTPResponse(line)
         answer.begin()
@@ -577,7 +582,7 @@ def test_a_body_that_is_not_even_read_gets_a_message(running, length, status, me
 
 def test_what_is_no_http_is_refused_and_others_are_served_on(running):
     for start in (b"hello\r\n\r\n", b"POST / HTTP/1.1\r\nHost: here\r\nApi-Key: " + b"x" * 300_000 + b"\r\n\r\n"):
-        line = socket.create_connection(("127.0.0.1", running.port), timeout=30)
+        line = socket.create_connection(("127.0.0.1", running.port), timeout=PATIENCE)
         with line, contextlib.suppress(ConnectionError):  # closed before it has taken all
             line.sendall(start)
             assert line.recv(100) in (b"", b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -614,7 +619,7 @@ def test_an_insert_half_sent_at_sigterm_is_read_to_its_end_and_stored(tmp_path):
         assert answer.status == 200
         assert json.loads(answer.read())["data"]["insertCount"] == 8000
         assert answer.getheader("Connection") == "close"
-        assert process.process.wait(5) == 0
+        assert process.process.wait(PATIENCE) == 0
     with served(tmp_path) as again:
         assert again.client().collections.get_stats(collection_name="c")["data"]["rowCount"] == 8000
 
@@ -654,7 +659,7 @@ def test_after_sigterm_exactly_the_acknowledged_rows_are_stored(tmp_path, delay)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_requests_in_progress_are_answered_and_new_ones_refused(tmp_path, number):
     with waiting(tmp_path) as process, ThreadPoolExecutor(4) as pool:
-        with_key = httpx.Client(base_url=process.url, headers=KEY, timeout=30)
+        with_key = httpx.Client(base_url=process.url, headers=KEY, timeout=PATIENCE)
         answers = [pool.submit(with_key.post, f"/{n}", content=b"%d" % n) for n in range(4)]
         until(lambda: len(list(tmp_path.glob("*.begun"))) == 4)
         process.process.send_signal(number)
@@ -663,7 +668,7 @@ def test_requests_in_progress_are_answered_and_new_ones_refused(tmp_path, number
         (tmp_path / "go").touch()
         assert [answer.result().content for answer in answers] == [b".|%d" % n for n in range(4)]
         assert {answer.result().headers["connection"] for answer in answers} == {"close"}
-        assert process.process.wait(5) == 0
+        assert process.process.wait(PATIENCE) == 0
 
 
 def test_requests_that_were_on_their_way_at_sigterm_are_answered(tmp_path):
@@ -676,7 +681,7 @@ def test_requests_that_were_on_their_way_at_sigterm_are_answered(tmp_path):
         process.terminate()
         process.process.send_signal(signal.SIGCONT)
         assert [line.getresponse().read() for line in lines] == [b".|%d" % number for number in range(5)]
-        assert process.process.wait(5) == 0
+        assert process.process.wait(PATIENCE) == 0
 
 
 def test_an_answer_that_its_client_takes_slowly_is_sent_to_its_end(tmp_path):
@@ -692,22 +697,20 @@ def test_an_answer_that_its_client_takes_slowly_is_sent_to_its_end(tmp_path):
         time.sleep(1)
         assert process.process.poll() is None
         assert answer.read() == b"." * (size - MB) + b"|end"
-        assert process.process.wait(5) == 0
+        assert process.process.wait(PATIENCE) == 0
 
 
 def test_idle_connections_do_not_keep_it(tmp_path):
-    with served(tmp_path) as process:
+    (tmp_path / "go").touch()
+    with waiting(tmp_path, FOR_EVER) as process:
         lines = []
         for _ in range(10):
             lines.append(socket.create_connection(("127.0.0.1", process.port)))  # never said anything
             used = connection(process)
-            headers, body = call(process, "collections/list")
-            used.request("POST", "/collections/list", body, headers)
-            assert used.getresponse().read() == b'{"data":[]}'
+            used.request("POST", "/used", b"", KEY)
+            assert used.getresponse().read() == b".|"
             lines.append(used.sock)
-        began = time.monotonic()
         assert process.stop() == 0
-        assert time.monotonic() - began < serve.STALLED_SECONDS - 1
         assert [line.recv(1) for line in lines] == [b""] * 20  # closed, not reset
         for line in lines:
             line.close()
@@ -715,7 +718,7 @@ def test_idle_connections_do_not_keep_it(tmp_path):
 
 def test_a_busy_client_on_one_connection_does_not_keep_it(tmp_path):
     (tmp_path / "go").touch()
-    with waiting(tmp_path) as process:
+    with waiting(tmp_path, FOR_EVER) as process:
         count = 0
 
         def hammer() -> None:
@@ -729,30 +732,25 @@ def test_a_busy_client_on_one_connection_does_not_keep_it(tmp_path):
         for thread in threads:
             thread.start()
         until(lambda: count > 100)
-        began = time.monotonic()
         assert process.stop() == 0
-        assert time.monotonic() - began < serve.STALLED_SECONDS - 1
         for thread in threads:
-            thread.join(10)
+            thread.join(PATIENCE)
             assert not thread.is_alive()
 
 
 def test_a_client_that_stops_sending_keeps_it_for_a_while_only(tmp_path):
-    with waiting(tmp_path, "serve.STALLED_SECONDS = 1") as process:
+    with waiting(tmp_path, f"{FOR_EVER}; serve.STALLED_SECONDS = 1") as process:
         line = half_sent(process, "/half", {"Content-Length": "100", **KEY}, b"x" * 100)
-        time.sleep(0.2)
-        began = time.monotonic()
         assert process.stop() == 0
-        assert 0.5 < time.monotonic() - began < serve.DRAIN_SECONDS / 2
         line.close()
 
 
 def test_what_takes_longer_than_it_may_is_left_and_the_exit_status_says_so(tmp_path):
     with waiting(tmp_path, "serve.DRAIN_SECONDS = command.DRAIN_SECONDS = 1") as process:
         with ThreadPoolExecutor(1) as pool:
-            answer = pool.submit(httpx.post, f"{process.url}/long", headers=KEY, timeout=30)
+            answer = pool.submit(httpx.post, f"{process.url}/long", headers=KEY, timeout=PATIENCE)
             until((tmp_path / "long.begun").exists)
-            assert process.stop(10) == 1
+            assert process.stop() == 1
             with pytest.raises(httpx.TransportError):
                 answer.result()
         assert "Stopped after 1 s with 1 requests unanswered." in process.log()
@@ -760,7 +758,7 @@ def test_what_takes_longer_than_it_may_is_left_and_the_exit_status_says_so(tmp_p
 
 def test_a_second_sigterm_changes_nothing_a_second_ctrl_c_ends_it(tmp_path):
     with waiting(tmp_path) as process, ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(httpx.post, f"{process.url}/long", headers=KEY, timeout=30)
+        answer = pool.submit(httpx.post, f"{process.url}/long", headers=KEY, timeout=PATIENCE)
         until((tmp_path / "long.begun").exists)
         process.terminate()
         until(lambda: refuses(process.port))
@@ -768,6 +766,6 @@ def test_a_second_sigterm_changes_nothing_a_second_ctrl_c_ends_it(tmp_path):
         time.sleep(0.5)
         assert process.process.poll() is None
         process.process.send_signal(signal.SIGINT)
-        assert process.process.wait(5) == -signal.SIGINT
+        assert process.process.wait(PATIENCE) == -signal.SIGINT
         with pytest.raises(httpx.TransportError):
             answer.result()
