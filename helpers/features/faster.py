@@ -32,9 +32,9 @@ def fold(model: Any) -> Any:
 
     Batch normalisation with known statistics is a factor and a term for each channel: both go into the convolution
     before it. The network pads as TensorFlow does, by copying each input into a larger one. Convolutions can pad by
-    themselves, but as much on each side; those that move by two pixels need one less on the left and at the top,
-    where a row and a column of zeros among their weights do the same (all sides are even). Then the memory layout with
-    the channels of a pixel side by side, which a CPU's kernels are written for.
+    themselves, but equally on each side. Where the network pads less on the left and at the top, a row and a column of
+    zeros in front of the weights have the same effect. At last, the channels of a pixel are put side by side in memory,
+    the layout that a CPU's kernels are written for.
 
     Parameters
     ----------
@@ -54,11 +54,12 @@ def fold(model: Any) -> Any:
             if not hasattr(block, conv_name):  # the first block expands nothing
                 continue
             conv = torch.nn.utils.fuse_conv_bn_eval(getattr(block, conv_name), getattr(block, norm_name))
-            size, step = conv.kernel_size[0], conv.stride[0]
+            left, right, *_ = getattr(conv.static_padding, "padding", (0, 0))  # 1 x 1 needs none
+            zeros, size = right - left, conv.kernel_size[0]
             same = torch.nn.Conv2d(
-                *(conv.in_channels, conv.out_channels, size + step - 1, step), padding=size // 2, groups=conv.groups
+                *(conv.in_channels, conv.out_channels, size + zeros, conv.stride), padding=right, groups=conv.groups
             )
-            weight = torch.nn.functional.pad(conv.weight, (step - 1, 0, step - 1, 0))
+            weight = torch.nn.functional.pad(conv.weight, (zeros, 0, zeros, 0))
             same.load_state_dict({"weight": weight, "bias": conv.bias})
             setattr(block, conv_name, same)
             setattr(block, norm_name, torch.nn.Identity())

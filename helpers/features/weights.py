@@ -19,6 +19,7 @@ from helpers.settings import setting
 DINOV2 = "facebook/dinov2-small"
 DINOV2_FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
 HUB_SECONDS = 5.0
+NETWORKS = ("efficientnet-lite0", "efficientnet-lite2", "dinov2-small")  # that have a name; others are a folder
 
 
 class ModelUnavailableError(RuntimeError):
@@ -44,7 +45,8 @@ def model_folder(name: str) -> str:
     """
     folder = Path(name).expanduser().absolute()
     if not folder.is_dir():
-        raise ValueError(f"There is no extractor {name!r}: 'dinov2-small', 'efficientnet-lite0', or a model's folder.")
+        names = ", ".join(map(repr, NETWORKS))
+        raise ValueError(f"There is no extractor {name!r}: choose {names}, or the folder of a DINOv2 model.")
     if missing := [file for file in DINOV2_FILES[:2] if not (folder / file).is_file()]:
         raise ValueError(f"The folder {name!r} holds no model: it has no {' and no '.join(missing)}.")
     return str(folder)
@@ -104,7 +106,7 @@ def dinov2_to_look_at() -> tuple[str, bool]:
     architecture is saved untrained: its shapes and its speed are real, its numbers mean nothing.
     """
     import_transformers()
-    if (named := setting("MEMORA_EXTRACTOR")) and named not in ("dinov2-small", "efficientnet-lite0"):
+    if (named := setting("MEMORA_EXTRACTOR")) and named not in NETWORKS:
         return model_folder(named), True
     if dinov2_on_this_machine():
         return fetch_dinov2(), True

