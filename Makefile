@@ -21,7 +21,7 @@ export UV_TORCH_BACKEND ?= cpu
 endif
 # A Milvus server as the engine needs its client.
 ENGINE := $(if $(findstring ://,$(MEMORA_ENGINE)$(SERVE)),$(WITH)milvus)
-FETCH_test := 70 MB
+FETCH_test := 90 MB
 FETCH_bench := 160 MB
 FETCH_dev := 30 MB
 FETCH_milvus := 20 MB

