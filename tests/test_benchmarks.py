@@ -36,7 +36,8 @@ def test_the_file_gives_back_the_vectors_and_exact_are_the_nearest(vectors):
 
 @pytest.mark.parametrize("nlist", [None, 16])
 @pytest.mark.parametrize("name", list(stores(None)))
-def test_every_contender_finds_what_is_nearest_so_that_none_is_fast_by_being_wrong(vectors, name, nlist, tmp_path):
+def test_every_contender_finds_what_is_nearest(vectors, name, nlist, tmp_path):
+    """So that none is fast by being wrong."""
     package, maker = stores(None)[name]
     if package and not installed(package):
         pytest.skip(f"{package} is not installed")
@@ -56,7 +57,7 @@ def test_too_few_rows_to_ingest_are_refused_before_anything_is_measured(rows, ca
     assert f"--ingest-rows is {rows}; at least 2,000" in capsys.readouterr().err
 
 
-def test_the_tables_of_ingest_and_search_have_a_baseline_and_say_whether_targets_are_met(vectors):
+def test_tables_have_a_baseline_and_say_whether_targets_are_met(vectors):
     table, profile = ingest.tables(ROWS, 1, None)
     milliseconds = [row["ms"] for row in profile.rows]
     assert all(part > 0 for part in milliseconds)

@@ -55,7 +55,7 @@ def own(tmp_path: Path) -> Path:
 STAGES = r"Took: connect \d+\.\d s, load the network \d+\.\d s, ingest \d+\.\d s, search \d+\.\d s, draw \d+\.\d s"
 
 
-def test_from_nothing_to_ranked_hits_and_a_picture_then_again_without_doing_it_twice(run, home, tmp_path):
+def test_from_nothing_to_ranked_hits_and_nothing_twice_the_next_time(run, home, tmp_path):
     first = run("--picture", tmp_path / "first.png")
     assert first.returncode == 0, first.stderr
     out = first.stdout

@@ -185,7 +185,7 @@ def test_names_with_dollar_signs_are_names_not_formulas(tmp_path):
         drawn(figure)
 
 
-def test_pictures_are_opened_under_the_folder_that_was_ingested_and_nowhere_else(tmp_path):
+def test_pictures_are_opened_only_under_the_ingested_folder(tmp_path):
     root = tmp_path / "pictures"
     root.mkdir()
     for folder, color in ((root, "lime"), (tmp_path, "red")):

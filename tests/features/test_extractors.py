@@ -561,7 +561,7 @@ def test_the_trained_weights_are_looked_at_where_they_are_at_hand(hub_cache, tin
     assert DinoV2Extractor(source).dim == 32
 
 
-def test_the_untrained_model_is_always_the_same_and_leaves_torch_s_seed_alone(tmp_path):
+def test_the_untrained_model_is_the_same_and_torch_s_seed_left_alone(tmp_path):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -661,14 +661,14 @@ def refused(capsys: pytest.CaptureFixture) -> str:
     return message
 
 
-def test_a_closed_port_instead_of_the_hub_is_reported_and_what_to_do_instead(hub_cache, monkeypatch, capsys):
+def test_a_closed_port_instead_of_the_hub_is_reported_with_advice(hub_cache, monkeypatch, capsys):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{unused.getsockname()[1]}")
         assert "the model hub can't be reached" in refused(capsys)
 
 
-def test_a_hub_that_accepts_and_never_answers_is_reported_and_what_to_do_instead(hub_cache, monkeypatch, capsys):
+def test_a_hub_that_never_answers_is_reported_with_advice(hub_cache, monkeypatch, capsys):
     with socket.socket() as hole:
         hole.bind(("127.0.0.1", 0))
         hole.listen()

@@ -323,7 +323,7 @@ def test_numbers_are_numbers_and_what_only_looks_like_one_stays_as_written(two, 
     assert [folder.metadata[path]["value"] for path in ("a.jpg", "sub/b.jpg")] == [kind(value) for value in values]
 
 
-def test_only_the_images_part_is_the_collection_where_queries_lie_beside_it(tmp_path):
+def test_queries_beside_the_images_are_not_part_of_the_collection(tmp_path):
     for name in ("images/a.jpg", "queries/b.jpg", "images_old/c.jpg"):
         saved(tmp_path / name)
     table(tmp_path, "file,n\nimages/a.jpg,1\nqueries/b.jpg,2\nimages_old/c.jpg,3.5\n")

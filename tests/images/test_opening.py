@@ -123,7 +123,7 @@ def test_a_telephone_held_any_way_gives_an_upright_picture(orientation):
         assert np.abs(shown - UPRIGHT).max() < 12, form
 
 
-def test_the_same_orientation_counts_in_a_pil_picture_that_was_opened_by_hand():
+def test_the_orientation_counts_in_a_picture_opened_by_hand_too():
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     by_hand = Image.open(io.BytesIO(encoded(Image.new("RGB", (40, 20)), "JPEG", exif=exif)))
@@ -351,7 +351,8 @@ def test_a_png_with_comments_that_is_cut_off_is_still_refused():
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"optimize": True, "subsampling": 0}], ids=str)
-def test_a_jpeg_that_lacks_only_its_end_opens_and_one_that_lacks_more_does_not(options):
+def test_a_jpeg_that_lacks_only_its_end_opens(options):
+    """One that lacks more does not."""
     noise = Image.effect_noise((90, 70), 60).convert("RGB")
     content = encoded(noise, "JPEG", quality=90, **options)
     whole = np.asarray(open_image(content))
@@ -425,7 +426,7 @@ def test_no_damage_to_any_format_escapes_as_another_error_than_imageerror():
 
 
 @pytest.mark.parametrize(("width", "height"), [(4000, 3000), (3000, 4000), (2048, 2048), (1100, 900), (600, 4000)])
-def test_a_large_jpeg_is_decoded_small_but_never_below_twice_what_is_needed(width, height):
+def test_a_large_jpeg_is_never_decoded_below_twice_what_is_needed(width, height):
     content = encoded(Image.new("RGB", (width, height), (90, 120, 30)), "JPEG")
     assert open_image(content).size == (width, height)
     image = open_image(content, min_side=256)
@@ -435,7 +436,7 @@ def test_a_large_jpeg_is_decoded_small_but_never_below_twice_what_is_needed(widt
     assert image.width / image.height == pytest.approx(width / height, rel=0.01)
 
 
-def test_vectors_of_large_jpegs_are_the_same_with_and_without_reduced_decoding(extractor, tmp_path):
+def test_reduced_decoding_does_not_change_vectors_of_large_jpegs(extractor, tmp_path):
     paths = []
     for name in ("mug/mug_01", "apple/apple_03", "sailboat/sailboat_02"):
         paths.append(tmp_path / f"{Path(name).name}.jpg")

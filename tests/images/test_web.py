@@ -124,7 +124,7 @@ def test_a_redirect_on_the_web_is_followed(web):
         ("/cut", "can't be fetched"),
     ],
 )
-def test_what_a_server_answers_instead_of_a_picture_is_told_with_the_address(web, path, reason):
+def test_what_a_server_answers_instead_of_a_picture_is_reported(web, path, reason):
     with pytest.raises(ImageError) as caught:
         open_image(web.url + path)
     assert caught.value.name == web.url + path
@@ -194,7 +194,7 @@ def test_an_address_of_this_machine_or_a_private_network_is_refused(host, monkey
 
 
 @pytest.mark.parametrize("path", ["/to-another", "/to-name"])
-def test_a_redirect_into_a_private_network_is_refused_before_anybody_is_asked(web, path, monkeypatch):
+def test_a_redirect_into_a_private_network_is_refused_at_once(web, path, monkeypatch):
     """127.0.0.1 stands for a site on the web here."""
     real = fetching._check
     monkeypatch.delenv(fetching.ALLOW_PRIVATE)
@@ -205,7 +205,7 @@ def test_a_redirect_into_a_private_network_is_refused_before_anybody_is_asked(we
     assert web.asked == [path]
 
 
-def test_a_name_that_means_this_machine_only_when_it_is_fetched_is_refused_too(web, monkeypatch):
+def test_a_name_that_comes_to_mean_this_machine_is_refused_too(web, monkeypatch):
     monkeypatch.delenv(fetching.ALLOW_PRIVATE)
     monkeypatch.setattr(fetching.urllib.request, "getproxies", dict)
     monkeypatch.setattr(socket, "getaddrinfo", named({"site.invalid": "93.184.216.34"}, {"site.invalid": "127.0.0.1"}))

@@ -46,7 +46,7 @@ def of_unit_length(vectors: np.ndarray) -> bool:
     return vectors.dtype == np.float32 and np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
-def test_the_same_seed_gives_the_same_vectors_and_another_seed_gives_none_of_them(own, many) -> None:
+def test_a_seed_gives_the_same_vectors_and_another_seed_others(own, many) -> None:
     vectors, parents = many
     given = own.copy()
     again, again_parents = grown(own, COUNT, seed=1)
@@ -76,7 +76,7 @@ def test_a_grown_vector_lies_by_the_parent_it_names_and_is_of_its_kind(own, many
         assert np.mean(kinds[nearest[part, 0]] == kinds[parents[part]]) > 0.98
 
 
-def test_two_of_one_parent_differ_as_much_as_a_picture_and_the_one_most_like_it(own, many) -> None:
+def test_two_of_one_parent_differ_as_much_as_two_similar_pictures(own, many) -> None:
     vectors, parents = many
     order = np.argsort(parents, kind="stable")
     one, other = order[:-1], order[1:]
@@ -119,7 +119,7 @@ def test_queries_are_brought_to_the_same_numbers_as_the_collection(pictures) -> 
 @pytest.mark.parametrize(
     ("count", "numbers", "dim", "most"), [(384, 1280, 384, 383), (500, 64, 65, 64), (20, 8, 0, 8), (1, 8, 1, 0)]
 )
-def test_too_few_vectors_for_so_many_numbers_are_refused_with_what_is_possible(rng, count, numbers, dim, most) -> None:
+def test_too_few_vectors_are_refused_with_what_is_possible(rng, count, numbers, dim, most) -> None:
     vectors = rng.normal(size=(count, numbers)).astype(np.float32)
     with pytest.raises(ValueError, match=f"can't give {dim} numbers: at most {most}"):
         reduced(vectors, vectors[:1], dim)

@@ -43,7 +43,7 @@ def searching(client: Memora, **params):
     return search
 
 
-def test_exact_search_has_recall_one_and_few_lists_lose_what_all_lists_find(client, store, rng):
+def test_exact_search_has_recall_1_and_few_lists_lose_some(client, store, rng):
     queries = rng.normal(size=(20, 16)).astype(np.float32)
     exact = rank(queries, store)[:, :10].tolist()
     flat = measure(searching(client), queries, exact)
@@ -102,7 +102,7 @@ def test_an_index_that_is_ready_is_not_waited_for(client, store):
 KINDS = np.array(["mug", "mug", "mug", "vase", "vase"])
 
 
-def test_a_wrong_hit_is_blamed_on_the_embedding_only_where_exact_search_finds_it_too():
+def test_the_embedding_is_blamed_only_for_what_exact_search_finds():
     told = blame([[0, 2, 3, 4], [3]], [[0, 1, 3, 5], [3, 4]], KINDS, ["mug", "vase"])
     # query 1: 0 right, 2 right instead of 1, 3 wrong in both, 4 wrong by the index; query 2: 3 right, one missing
     parts = [told.right, told.right_instead, told.embedding, told.index, told.missing]
@@ -112,7 +112,7 @@ def test_a_wrong_hit_is_blamed_on_the_embedding_only_where_exact_search_finds_it
     assert told.recall == pytest.approx(4 / 5) and told.precision == pytest.approx(3 / 5)
 
 
-def test_the_five_parts_add_up_to_one_and_recall_is_the_same_as_measured_without_kinds(rng):
+def test_the_five_parts_add_up_to_one_and_recall_stays_the_same(rng):
     kinds = rng.choice(["mug", "vase", "bucket"], size=40)
     for _ in range(50):
         exact = [rng.permutation(40)[:10].tolist() for _ in range(6)]
@@ -126,7 +126,8 @@ def test_the_five_parts_add_up_to_one_and_recall_is_the_same_as_measured_without
     assert perfect.right_instead == perfect.index == perfect.missing == 0 and perfect.recall == pytest.approx(1)
 
 
-def test_more_hits_than_were_wanted_are_refused_instead_of_making_a_part_negative():
+def test_more_hits_than_wanted_are_refused():
+    """They would make a part negative."""
     with pytest.raises(ValueError, match="query 1 has 3 hits, 2 were wanted"):
         blame([[0, 3], [0, 1, 2]], [[0, 1], [0, 1]], KINDS, ["mug", "mug"])
 

@@ -43,7 +43,7 @@ def test_every_point_is_in_the_one_list_whose_center_is_nearest(plane):
             assert nearest(index.centers, plane[point], 1) == [number]
 
 
-def test_with_all_lists_searched_an_inverted_file_is_exact_and_has_compared_the_centers_too(plane):
+def test_all_lists_searched_are_exact_and_the_centers_count_too(plane):
     index = Ivf(plane, 16)
     for query in QUERIES:
         visit = index.search(query, 5, nprobe=16)
@@ -51,7 +51,7 @@ def test_with_all_lists_searched_an_inverted_file_is_exact_and_has_compared_the_
         assert visit.comparisons == 16 + 300
 
 
-def test_an_inverted_file_says_what_it_compared_and_finds_the_nearest_of_that(plane):
+def test_an_inverted_file_finds_the_nearest_of_what_it_compared(plane):
     index = Ivf(plane, 16)
     for query in QUERIES:
         visit = index.search(query, 5, nprobe=2)
@@ -86,7 +86,7 @@ def test_the_graph_keeps_the_paper_s_promises_on_layers_and_links(plane, m):
     assert graph.entry in graph.layers[-1]
 
 
-def test_every_step_of_the_walk_comes_nearer_and_the_last_is_at_the_nearest_found(plane, graph):
+def test_every_step_comes_nearer_and_the_last_is_the_nearest_found(plane, graph):
     for query in QUERIES:
         visit = graph.search(query, 5, ef=8)
         assert len(visit.walks) == len(graph.layers) and visit.walks[0][0] == graph.entry
@@ -131,7 +131,7 @@ def test_the_same_seed_draws_the_same_graph_and_another_seed_another_one(plane, 
     assert Ivf(plane, 16).lists == Ivf(plane, 16).lists
 
 
-def test_the_graph_finds_the_lesson_s_nearest_with_few_comparisons_and_more_with_a_larger_ef(plane, graph):
+def test_a_graph_compares_few_points_and_more_with_a_larger_ef(plane, graph):
     visit = graph.search(QUERY, 5, ef=8)
     assert visit.found == nearest(plane, QUERY, 5)
     assert visit.comparisons < 100

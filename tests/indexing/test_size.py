@@ -37,9 +37,7 @@ def test_the_embedded_engine_takes_the_disk_that_was_calculated(tmp_path: Path, 
             client.indexes.drop(collection_name="c", index_name="i")
 
 
-def test_vectors_as_long_as_dinov2_s_take_the_disk_that_was_calculated_to_five_hundredths(
-    tmp_path: Path, rng: np.random.Generator
-):
+def test_the_disk_calculated_for_dinov2_s_vectors_is_what_they_take(tmp_path: Path, rng: np.random.Generator):
     vectors = rng.normal(size=(2_000, 384)).astype(np.float32)
     params = ElementTypeParams(dim=384)
     schema = Schema([Field("id", "Int64", is_primary=True), Field("vector", "FloatVector", element_type_params=params)])

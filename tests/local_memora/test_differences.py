@@ -72,7 +72,7 @@ DIFFERENCES = {
         "field names that it keeps for itself",
         "400: `_distance`, `_rowid` and other `_row...`",
         "400: `RowID`, `Timestamp`",
-        shown_by="test_field_names_that_one_engine_keeps_for_itself_are_free_in_the_other",
+        shown_by="test_a_field_name_one_engine_reserves_is_free_in_the_other",
     ),
     "inside": Difference(
         "filters that look inside JSON, Array and dynamic fields",
@@ -183,13 +183,13 @@ DIFFERENCES = {
         "`get_stats`, and `indexes/describe`, of what is released",
         "yes",
         "501",
-        shown_by="test_automatic_ids_are_small_or_large_and_rows_counted_when_released_or_not",
+        shown_by="test_automatic_ids_and_row_counts_differ_as_the_table_says",
     ),
     "automatic ids": Difference(
         "automatic ids",
         "1, 2, 3, ...",
         "18 digits, beyond 2**53",
-        shown_by="test_automatic_ids_are_small_or_large_and_rows_counted_when_released_or_not",
+        shown_by="test_automatic_ids_and_row_counts_differ_as_the_table_says",
     ),
     "largest key": Difference(
         "the key 2**63 - 1",
@@ -244,7 +244,7 @@ def full(api: Api) -> Iterator[Table]:
 
 
 @pytest.mark.parametrize("difference", [name for name, d in DIFFERENCES.items() if d.cases])
-def test_an_engine_does_what_the_table_says_or_refuses_naming_the_one_that_does(api, full, difference):
+def test_an_engine_does_what_the_table_says_or_names_the_one_that_does(api, full, difference):
     status = DIFFERENCES[difference].status(api.engine)
     other = "the Milvus engine" if api.engine == "embedded" else "the embedded engine"
     for verb, sent, found in DIFFERENCES[difference].cases:
@@ -382,7 +382,7 @@ def test_each_of_two_vector_fields_is_searched_by_its_own_index(make, api):
     assert ids(table.ok("vectors/hybrid_search", search=parts, rerank=weighted)) == [2, 1]
 
 
-def test_field_names_that_one_engine_keeps_for_itself_are_free_in_the_other(make, api):
+def test_a_field_name_one_engine_reserves_is_free_in_the_other(make, api):
     kept = {"embedded": ["_distance", "_rowid"], "milvus": ["RowID", "Timestamp"]}
     for name in kept.pop(api.engine):
         message = api.refused(400, CREATE, collectionName="new", schema=shape(column(name, "Int64")))
@@ -445,7 +445,7 @@ def test_reads_while_an_index_changes(make, api):
     assert ids(table.search([1, 0])) == [1]
 
 
-def test_automatic_ids_are_small_or_large_and_rows_counted_when_released_or_not(make, api):
+def test_automatic_ids_and_row_counts_differ_as_the_table_says(make, api):
     table = make(**body(autoID=True))
     given = table.insert({"v": [1, 0]}, {"v": [0, 1]})["insertIds"]
     if api.engine == "embedded":

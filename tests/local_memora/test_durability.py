@@ -80,7 +80,7 @@ def test_rows_acknowledged_before_a_kill_are_all_there_and_none_is_doubled(tmp_p
     assert len(acknowledged) > 200 if work != "upsert" else len(acknowledged) > 100
 
 
-def test_a_kill_while_collections_come_and_go_leaves_none_that_can_not_be_used(tmp_path, store, workers, rng):
+def test_a_kill_while_collections_come_and_go_leaves_usable_ones(tmp_path, store, workers, rng):
     for worker in workers.take(2):
         worker.begin(
             tmp_path,
@@ -115,9 +115,7 @@ while True:
         assert everything(store, name) == {}
 
 
-def test_rows_that_a_served_memora_acknowledged_before_a_kill_are_all_there_after_a_restart(
-    tmp_path, store, rng, monkeypatch
-):
+def test_rows_acknowledged_over_http_outlive_a_killed_server(tmp_path, store, rng, monkeypatch):
     monkeypatch.setattr(helpers.memora.http, "ATTEMPTS", 1)
     for name in ("keyed", "numbered"):
         store.collections.create(collection=Collection(name, 2, auto_id=name == "numbered"))
@@ -187,7 +185,7 @@ def test_what_a_killed_drop_has_left_is_gone_with_the_next_drop(tmp_path, store,
 
 
 @pytest.mark.parametrize("over_http", [0, 2, 4], ids=["embedded", "embedded and served", "served"])
-def test_four_processes_that_write_at_once_lose_no_row_and_leave_one_row_a_key(tmp_path, store, workers, over_http):
+def test_four_processes_that_write_at_once_leave_one_row_a_key(tmp_path, store, workers, over_http):
     """Two merges at the same time would leave two rows a key: the engine's known fault, hence the turns."""
     store.collections.create(collection=Collection("c", 2))
     work = """
@@ -214,7 +212,7 @@ for turn in range(12):  # all the same keys
     assert stored == {n: value for n, value in expected.items() if n not in firsts}
 
 
-def test_two_processes_that_insert_the_same_keys_at_once_store_each_call_once(tmp_path, store, workers):
+def test_two_processes_that_insert_the_same_keys_store_each_call_once(tmp_path, store, workers):
     store.collections.create(collection=Collection("c", 2))
     work = """
 for turn in range(25):
@@ -338,9 +336,7 @@ say("done")
 
 
 @pytest.mark.parametrize("config", [IndexConfig("IVF_FLAT", nlist=8), IndexConfig("HNSW", m=16, ef_construction=100)])
-def test_rows_that_arrive_while_an_index_is_built_are_found_at_once_and_told_as_pending(
-    tmp_path, store, workers, config
-):
+def test_rows_that_arrive_during_a_build_are_found_and_pending(tmp_path, store, workers, config):
     index = Index("L2", "vector", "by_vector", config)
     store.collections.create(collection=Collection("c", 8, metric_type="L2", indexes=[index]))
     writer, builder = workers.start(
@@ -383,9 +379,7 @@ say(indexed)
     assert everything(store) == {n: float(n // 200 * 200 % 1000) for n in range(4000)}
 
 
-def test_readers_of_a_collection_that_another_process_makes_anew_get_answers_or_are_told_it_is_gone(
-    tmp_path, store, workers, monkeypatch
-):
+def test_readers_of_a_collection_made_anew_get_answers_or_not_found(tmp_path, store, workers, monkeypatch):
     monkeypatch.setattr(helpers.memora.http, "ATTEMPTS", 1)  # a second attempt would hide a fault
     store.collections.create(collection=Collection("c", 2))
     (other,) = workers.start(

@@ -94,7 +94,7 @@ def limited(
         worker.finish()
 
 
-def test_on_a_full_disk_nothing_is_half_stored_all_stays_readable_and_room_is_all_it_takes(store, limited):
+def test_a_full_disk_stores_nothing_by_half_and_room_is_all_it_takes(store, limited):
     worker, limit = limited
     before = everything(store)
 
@@ -219,7 +219,7 @@ def nobody(workers: Workers, scratch: Path, work: str, home: Path) -> Worker:
 
 
 @pytest.mark.parametrize("has_locks", [True, False])
-def test_a_store_in_a_read_only_folder_is_read_and_every_write_is_told_why_not(tmp_path, workers, theirs, has_locks):
+def test_a_read_only_store_is_read_and_every_write_is_told_why_not(tmp_path, workers, theirs, has_locks):
     if not has_locks:  # a store that was copied there
         theirs.chmod(0o755)
         shutil.rmtree(theirs / "locks")
@@ -262,7 +262,8 @@ for below in ("/not/there", "/lance"):
     ]
 
 
-def test_a_read_only_folder_is_served_for_reading_and_one_that_can_not_be_made_is_told(tmp_path, theirs):
+def test_a_read_only_folder_is_served_for_reading(tmp_path, theirs):
+    """One that can't be made is reported."""
     code = SERVE_AS_NOBODY.replace("WARM_UP", WARM_UP.replace("\n", "\n    ")).replace("BECOME_NOBODY", BECOME_NOBODY)
     with started([sys.executable, "-c", code, str(tmp_path), str(theirs)]) as process, process.client() as client:
         assert client.vectors.query(collection_name="c", filter="id == 7", output_fields=["id"])["data"] == [{"id": 7}]
@@ -275,7 +276,7 @@ def test_a_read_only_folder_is_served_for_reading_and_one_that_can_not_be_made_i
         assert "Traceback" not in process.log()
 
 
-def test_data_removed_under_an_open_notebook_is_told_and_nothing_comes_back_in_its_place(tmp_path):
+def test_data_removed_under_a_notebook_does_not_come_back_empty(tmp_path):
     with local_client(tmp_path / "home") as client:
         fill(client)
         shutil.rmtree(tmp_path / "home")

@@ -24,7 +24,8 @@ def test_every_option_of_the_quick_set_up_holds(make):
     assert "6 bytes; max_length is 5" in table.refused(400, "vectors/insert", data={"key": "123456", "v": [3, 0]})
 
 
-def test_a_schema_wins_over_the_quick_set_ups_names_and_without_an_index_it_is_compared_by_cosine(make):
+def test_a_schema_wins_over_the_quick_set_up(make):
+    """Without an index its vectors are compared by cosine."""
     ignored = {"idType": "VarChar", "autoID": True, "primaryFieldName": "x", "vectorFieldName": "y"}
     array = column("n", "Array", element="Int8", max_capacity=4)
     fields = [column("k", "Int64", primary=True), column("v", "FloatVector", dim=2), array]
@@ -41,7 +42,7 @@ def test_a_schema_wins_over_the_quick_set_ups_names_and_without_an_index_it_is_c
     assert table.search([1, 0], searchParams=by_cosine) == [{"distance": 1.0, "id": 1}]
 
 
-def test_a_released_collection_answers_no_reads_and_has_all_its_rows_once_it_is_loaded_again(make):
+def test_a_released_collection_answers_no_reads_and_loses_no_row(make):
     table = make(**body())
     table.insert({"id": 1, "v": [1, 0]})
     for message in ("collection released", "collection released"):  # twice is no mistake

@@ -90,7 +90,7 @@ BLOG = Collection(
 # Names ---------------------------------------------------------------------------------------------------------
 
 
-def test_code_written_for_the_sdk_finds_every_call_and_argument_under_its_name():
+def test_code_written_for_the_sdk_finds_every_call_and_argument():
     client, _ = watched(ok())
     names = {
         "collections": {
@@ -543,7 +543,7 @@ NO_MODELS = {
 
 
 @pytest.mark.parametrize("sentence", NO_MODELS)
-def test_what_is_no_model_is_told_with_the_models_name_before_anything_is_sent(sentence):
+def test_what_is_no_model_is_refused_before_anything_is_sent(sentence):
     client, sent = watched(ok([]))
     with pytest.raises(InvalidRequestError, match=sentence):
         NO_MODELS[sentence](client)
@@ -824,7 +824,7 @@ def test_a_failure_without_a_message_still_says_what_failed(answer, waits):
         client.collections.list()
 
 
-def test_a_damaged_answer_is_a_memora_error_and_no_traceback_of_another_library(waits):
+def test_a_damaged_answer_is_a_memora_error_of_no_other_library(waits):
     class Damaged(httpx.BaseTransport):
         def handle_request(self, request):
             return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip"))
@@ -857,7 +857,7 @@ def test_a_server_that_never_answers_is_given_up_after_one_time_out(monkeypatch,
             silent.accept()  # a second connection would be a second attempt
 
 
-def test_a_request_never_waits_longer_than_a_minute_nor_five_seconds_to_connect():
+def test_a_request_never_waits_longer_than_a_minute():
     assert httpx.Timeout(60.0, connect=5.0) == helpers.memora.http.TIMEOUT
     client, _ = watched(ok())
     assert client._http._client.timeout == helpers.memora.http.TIMEOUT
@@ -942,7 +942,8 @@ def echoing():
 
 
 @pytest.mark.parametrize("status", [401, 400, 500])
-def test_the_key_is_in_no_log_error_or_traceback_though_the_server_repeats_it(echoing, status, caplog, waits):
+def test_the_key_is_in_no_log_error_or_traceback(echoing, status, caplog, waits):
+    """Though the server repeats it."""
     url, keys = echoing
     caplog.set_level(logging.DEBUG)
     for name in ("httpx", "httpcore", "httpcore.http11", "httpcore.connection"):
@@ -985,7 +986,7 @@ WRONG_LENGTH = {
 
 
 @pytest.mark.parametrize("form", WRONG_LENGTH)
-def test_a_vector_of_another_length_is_told_in_the_learners_terms_by_the_local_memora(client, form):
+def test_the_local_memora_explains_a_vector_of_another_length(client, form):
     client.collections.create(collection=BLOG)
     row = {"id": 1, "image_path": "a.jpg", "vector": WRONG_LENGTH[form]}
     for call in (client.vectors.insert, client.vectors.upsert):
@@ -1022,7 +1023,7 @@ def foreign(dim: object = "384", describe: httpx.Response | None = None) -> tupl
 
 @pytest.mark.parametrize("form", WRONG_LENGTH)
 @pytest.mark.parametrize("dim", ["384", 384])
-def test_a_foreign_servers_words_about_lengths_stay_and_what_to_do_is_added(form, dim):
+def test_a_foreign_servers_words_about_lengths_stay_with_advice(form, dim):
     client, _ = foreign(dim)
     vector = WRONG_LENGTH[form]
     right = [0.5] * 384
@@ -1093,7 +1094,7 @@ def test_the_pool_is_closed_with_the_client():
     assert client._http._client.is_closed
 
 
-def test_a_memora_on_this_machine_is_reached_though_the_network_wants_a_proxy(echoing, monkeypatch):
+def test_a_memora_on_this_machine_is_reached_without_the_proxy(echoing, monkeypatch):
     url, keys = echoing
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
@@ -1108,7 +1109,8 @@ def test_a_memora_on_this_machine_is_reached_though_the_network_wants_a_proxy(ec
 
 
 @pytest.mark.parametrize("bound", [float("nan"), float("inf"), np.float32("nan")])
-def test_a_bound_that_is_no_number_is_refused_for_json_would_drop_it_and_every_row_would_pass(bound):
+def test_a_bound_that_is_not_a_number_is_refused(bound):
+    """JSON would drop it, and every row would pass."""
     client, sent = watched(ok([]))
     with pytest.raises(InvalidRequestError, match="'radius'"):
         client.vectors.search(

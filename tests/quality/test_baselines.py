@@ -37,7 +37,7 @@ def test_a_baseline_gives_unit_vectors_in_order_and_the_same_every_time(baseline
 
 
 @pytest.mark.parametrize("baseline", BASELINES, ids=NAMES)
-def test_a_baseline_refuses_what_is_no_picture_and_takes_one_of_a_single_color(baseline) -> None:
+def test_a_baseline_refuses_what_is_no_picture_and_takes_a_blank_one(baseline) -> None:
     with pytest.raises(ImageError, match="not a JPEG"):
         baseline.embed([b"no picture"])
     flat = [Image.new("RGB", (1, 1), color) for color in ("black", "white", "#7f7f7f")]
@@ -79,7 +79,7 @@ def test_random_vectors_know_nothing_of_the_picture_but_recognise_it() -> None:
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_an_edit_changes_the_picture_always_in_the_same_way_and_leaves_the_original(name: str) -> None:
+def test_an_edit_is_always_the_same_and_leaves_the_original(name: str) -> None:
     original = open_image(FILES[0])
     before = original.tobytes()
     edited = EDITS[name](original)

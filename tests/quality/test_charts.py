@@ -25,7 +25,7 @@ def told(capsys) -> str:
     return line
 
 
-def test_each_row_of_the_table_is_a_dot_with_its_interval_from_top_to_bottom(capsys) -> None:
+def test_each_row_of_the_table_is_a_dot_with_its_interval(capsys) -> None:
     rows = [Quality("a $1 hash", BROAD, BROAD, BROAD, BROAD, 20), Quality("network", SURE, SURE, SURE, SURE, 20)]
     figure = show_quality(rows)
     for axis in figure.axes:
@@ -38,7 +38,7 @@ def test_each_row_of_the_table_is_a_dot_with_its_interval_from_top_to_bottom(cap
     drawn(figure)
 
 
-def test_a_square_says_how_often_a_factor_is_shared_and_its_color_how_far_above_the_matched_chance(capsys) -> None:
+def test_a_square_tells_how_far_a_factor_is_shared_above_chance(capsys) -> None:
     found = {
         "hash": {"color": Sharing(0.1, 0.1, 0.12), "ground": Sharing(0.2, 0.1, 0.2)},
         "network": {"color": Sharing(0.13, 0.1, 0.1), "ground": Sharing(0.9, 0.1, 0.2)},
