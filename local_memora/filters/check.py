@@ -113,7 +113,7 @@ def _check(node: Any, schema: CollectionSchema, depth: int) -> str:
         node.kind = "text"
         return "bool"
     if node.operator in ("==", "!=", "<", "<=", ">", ">="):
-        node.kind = _common(node, kinds, "both sides of a comparison must be of the same kind")
+        node.kind = _common(node, kinds, "both sides of a comparison must be of one kind")
         if node.kind == "bool" and node.operator not in ("==", "!="):
             raise wrong(node.at, f"true and false have no order: {node.operator!r} does not fit")
         return "bool"

@@ -532,7 +532,7 @@ MISTAKES: dict[str, tuple[int, str]] = {
     "id > 0; drop": (7, "not understood"),
     "id > 0 -- x": (11, "no field 'x'"),  # 0 minus minus x
     "id > 1\0": (7, "not understood"),
-    "color == 3": (7, "both sides of a comparison must be of the same kind; here are a number and a text"),
+    "color == 3": (7, "both sides of a comparison must be of one kind; here are a number and a text"),
     'i8 == "1"': (4, "here are a number and a text"),
     "b == 1": (3, "here are a number and true or false"),
     "b > false": (3, "true and false have no order"),
