@@ -17,7 +17,7 @@ from helpers.explore.explain import overlay
 from helpers.explore.pictures import VIEW, figure, jpeg, side_by_side, thumbnail, words
 from helpers.explore.session import CHOICES, MAX_BYTES, SearchSession
 from helpers.features import FeatureExtractor
-from helpers.images import DATA, ImageError, ImageFolder, load_folder
+from helpers.images import DATA, ImageError, ImageFolder, load_folder, shortened
 from helpers.memora import Memora
 from helpers.plots import RIGHT, WRONG, mark
 from helpers.search import Hit
@@ -176,8 +176,8 @@ class SearchPanel(widgets.VBox):
         address = self._address.value.strip()
         if not address:
             return
-        if not address.startswith(("http://", "https://")):
-            self.session.refuse(address, "an address begins with http:// or https://; a file is uploaded")
+        if not address.lower().startswith(("http://", "https://", "data:")):
+            self.session.refuse(shortened(address), "an address begins with http:// or https://; a file is uploaded")
         else:
             # not in Newest's thread: a slow server must not keep the search waiting
             threading.Thread(target=self.session.ask, args=(address,), daemon=True).start()

@@ -12,7 +12,7 @@ from PIL import Image
 from helpers.connect import COLLECTION
 from helpers.explore.explain import Agreement, agreement
 from helpers.features import FeatureExtractor
-from helpers.images import DATA, ImageError, Source, open_image
+from helpers.images import DATA, ImageError, Source, called, open_image
 from helpers.memora import InvalidRequestError, Memora, MemoraError
 from helpers.search import Hit, hits_from
 
@@ -178,7 +178,7 @@ class SearchSession:
         with self._lock:
             self._turn += 1
             turn = self._turn
-        shown = name or (Path(str(source)).name if isinstance(source, str | Path) else "your picture")
+        shown = name or called(source)
         if isinstance(source, str) and "://" in source:
             self._show("searching", f"Fetching {shown} ...")
         reason, picture = "", None

@@ -2,7 +2,7 @@
 
 from helpers.images.errors import ImageError, MetadataError, shortened
 from helpers.images.folders import ImageFolder, list_images, load_categories, load_folder
-from helpers.images.opening import Source, open_image
+from helpers.images.opening import Source, called, open_image
 from helpers.settings import DATA
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "ImageFolder",
     "MetadataError",
     "Source",
+    "called",
     "list_images",
     "load_categories",
     "load_folder",

@@ -12,7 +12,7 @@ from typing import IO, TypeAlias
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
-from helpers.images.errors import ImageError
+from helpers.images.errors import ImageError, shortened
 from helpers.images.pixels import BITS, CHANNELS, FORM, PHOTOMETRIC, WHITE_IS_ZERO, first, load
 from helpers.images.web import fetch, from_data_url
 
@@ -70,6 +70,14 @@ def open_image(source: Source, min_side: int | None = None) -> Image.Image:
     if isinstance(source, bytes | bytearray | memoryview):
         return _decode(io.BytesIO(source), f"{len(source):,} bytes", min_side)
     return _from_text(source, min_side) if isinstance(source, str) else _from_file(Path(source), min_side)
+
+
+def called(source: Source) -> str:
+    """Return what to call a picture: its file's name, or the end of its address, without a password."""
+    if not isinstance(source, str | os.PathLike) or str(source).lstrip()[:5].lower() == "data:":
+        return "your picture"
+    name = shortened(str(source).strip())
+    return Path(name).name or name
 
 
 def _from_text(text: str, min_side: int | None) -> Image.Image:

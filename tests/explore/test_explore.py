@@ -1,5 +1,6 @@
 """The search behind the panel, without a browser: every control, the way back, and every state a person meets."""
 
+import base64
 import html
 import shutil
 from collections.abc import Iterator
@@ -710,4 +711,18 @@ def test_only_an_address_of_the_web_is_fetched(panel):
     panel._address.value = str(QUERY)
     panel._get.click()
     assert "http://" in panel._status.value
+    panel._address.value = "x" * 20_000
+    panel._get.click()
+    assert len(panel._status.value) < 500
     assert panel.session.query is before
+
+
+def test_a_pasted_data_address_is_searched_by_and_not_repeated_in_the_message(session):
+    """A search engine's thumbnails have such addresses, of 20,000 letters."""
+    address = "data:image/jpeg;base64," + base64.b64encode(QUERY.read_bytes()).decode()
+    session.ask(address)
+    assert session.state == "found"
+    assert len(session.message) < 200
+    session.ask(address[:5_000])
+    assert session.state == "failed"
+    assert len(session.message) < 500

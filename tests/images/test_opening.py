@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from helpers.images import DATA, ImageError, open_image, shortened
+from helpers.images import DATA, ImageError, called, open_image, shortened
 from helpers.settings import ROOT
 from tests.images.samples import MUG, ORIENTATION, chunk, close_to, encoded, png, saved, tiff
 
@@ -319,6 +319,14 @@ def test_a_message_neither_repeats_a_long_name_nor_a_password():
         open_image("x" * 20_000)
     assert len(str(caught.value)) < 300
     assert "20,000 letters" in str(caught.value)
+
+
+def test_a_picture_is_called_by_its_file_or_the_end_of_its_address():
+    assert called("images/a mug.jpg") == called(Path("images", "a mug.jpg")) == "a mug.jpg"
+    assert called(" https://me:secret@host/mugs/a%20mug.jpg?n=1\n") == "a%20mug.jpg?n=1"
+    assert called("https://me:secret@host") == "***@host"
+    assert called(b"content") == called("data:image/png;base64,QUJD") == "your picture"
+    assert len(called("x" * 20_000)) < 200
 
 
 # Mended where browsers show it
