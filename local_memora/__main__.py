@@ -21,7 +21,6 @@ from local_memora.serve import DRAIN_SECONDS, HOST, Server, bind
 from local_memora.verbs.service import WAITING
 
 PROGRAM = "python -m local_memora"
-OPEN_FILES = 8192  # wanted; macOS gives 256 unless asked
 
 
 def main(arguments: list[str]) -> int:
@@ -120,7 +119,6 @@ def serve(
     """Serve until a signal comes; print what a client needs."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     key = _key(key, key_file)
-    _allow_many_files()
     try:
         listener = bind(port)  # before the engine: the same command, given twice, is told so at once
         application = build(engine, key, projects, threads)
@@ -169,18 +167,6 @@ def _stop_at_signals(server: Server) -> None:
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last one is Ctrl-Break on Windows, where SIGTERM never comes
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), stop)
-
-
-def _allow_many_files() -> None:
-    """Raise this process's limit of open files; each connection is one, and each part of a table."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _quoted(key: str) -> str:

@@ -1,7 +1,7 @@
-"""The application under tornado, for this machine only, with a shutdown that loses no answer.
+"""Serve the application over HTTP, to this machine only, and lose no answer when stopped.
 
 tornado reads requests and sends answers in one loop, so an idle or slow client costs a connection and no thread. The
-application runs in threads.
+application itself runs in threads.
 """
 
 import asyncio
@@ -28,13 +28,14 @@ from werkzeug import Response
 from local_memora.app import GONE, MAX_BODY, TOO_LARGE
 
 HOST = "127.0.0.1"
-DRAIN_SECONDS = 30  # the longest that requests in progress keep a stopped server
-STALLED_SECONDS = 10  # a client that neither sends nor takes anything for so long keeps it no longer
-IDLE_SECONDS = 120  # a client that does neither for so long loses its connection while the server runs
-CONNECTIONS = 500  # with more, the one that has been quiet for longest is closed
+IDLE_SECONDS = 120  # a client that neither sends nor takes anything for so long loses its connection
+STALLED_SECONDS = 10  # the same while the server stops
+DRAIN_SECONDS = 30  # a stopped server waits no longer than this for requests in progress
+CONNECTIONS = 500  # with more, the connection that has been quiet for longest is closed
+FILES = 8192  # open files that we ask of the system; macOS allows 256 otherwise
 BACKLOG = 128  # connections that the system holds until we take them
 MB = 1 << 20
-MAX_READ = 1024 * MB  # up to here a body that is too large is read to its end before it is refused
+MAX_READ = 1024 * MB  # a body that is too large is read to its end, up to here, before it is refused
 log = logging.getLogger(__name__)
 
 
@@ -44,18 +45,18 @@ class Server(httputil.HTTPServerConnectionDelegate):
     Parameters
     ----------
     application : callable
-        What answers, called from several threads at once.
+        The WSGI application; it is called from several threads at once.
     listener : socket.socket
-        A bound socket, as `bind` returns it; from here on connections are taken.
+        A bound socket, as `bind` returns it. It listens from now on.
     threads : int
         How many requests may be in the application at the same time.
     key : str
-        The body of a request without this `Api-Key` is not kept: the application refuses it.
+        The body of a request without this `Api-Key` is not kept, as the application will refuse it.
 
     Raises
     ------
     OSError
-        Another program was faster and listens on this port.
+        Another program already listens on this port.
     """
 
     def __init__(self, application: Any, listener: socket.socket, threads: int, key: str) -> None:
@@ -65,15 +66,16 @@ class Server(httputil.HTTPServerConnectionDelegate):
         self.application, self.key = application, key
         self.threads = ThreadPoolExecutor(threads)
         self.environ = WSGIContainer(application, self.threads).environ
-        self.answering: set[_Exchange] = set()  # read to their ends, and not answered to their ends
+        self.answering: set[_Exchange] = set()  # requests that are here and not fully answered
         self.draining = self.closed = False
+        self._connections = most_connections()
         self._listener = listener
-        self._open: dict[object, _Exchange] = {}  # each connection's latest
+        self._open: dict[object, _Exchange] = {}  # each open connection and its latest request
         self._stopping = False
-        self._told = -60.0
+        self._warned = -60.0
 
     def stop(self) -> None:
-        """Let `run` come to its end. A signal handler may call this: it takes no lock."""
+        """Make `run` end. A signal handler may call this, as it takes no lock."""
         self._stopping = True
 
     def run(self) -> int:
@@ -82,12 +84,12 @@ class Server(httputil.HTTPServerConnectionDelegate):
         Returns
         -------
         int
-            How many requests were unanswered when DRAIN_SECONDS were over. Their threads go on: os._exit ends them.
+            The number of requests still unanswered after DRAIN_SECONDS. Their threads keep running until os._exit.
         """
         return asyncio.run(self._serve())
 
     def start_request(self, server_conn: object, request_conn: httputil.HTTPConnection) -> "_Exchange":
-        """Return who takes a connection's next request; tornado calls this."""
+        """Prepare for a connection's next request; tornado calls this."""
         self._open[server_conn] = _Exchange(self, cast(HTTP1Connection, request_conn))
         return self._open[server_conn]
 
@@ -100,7 +102,7 @@ class Server(httputil.HTTPServerConnectionDelegate):
         while not self._stopping and not accepting.done():
             self._close_quiet(IDLE_SECONDS)
             await asyncio.sleep(0.1)
-        for _ in range(BACKLOG + 20):  # turns of the loop: one takes a connection that was on its way, a few read it
+        for _ in range(BACKLOG + 20):  # each turn of the loop takes a waiting connection and reads from others
             await asyncio.sleep(0)
         accepting.cancel()
         with suppress(asyncio.CancelledError):
@@ -114,7 +116,7 @@ class Server(httputil.HTTPServerConnectionDelegate):
         self.closed = True
         for exchange in self._open.values():
             exchange.stream.close()
-        for _ in range(20):  # turns in which tornado sees it
+        for _ in range(20):  # tornado needs a few turns to notice
             await asyncio.sleep(0)
         return busy
 
@@ -123,20 +125,20 @@ class Server(httputil.HTTPServerConnectionDelegate):
         while True:
             try:
                 connection, _ = await asyncio.get_running_loop().sock_accept(self._listener)
-            except OSError as error:  # too many files are open: a client that waits is taken when another has left
+            except OSError as error:  # too many open files: without a pause this loop would only spin
                 self._warn(error)
                 await asyncio.sleep(0.01 if self._close_quietest() else 0.5)
                 continue
-            if len(self._open) >= CONNECTIONS:
+            if len(self._open) >= self._connections:
                 self._close_quietest()
             stream = IOStream(connection)
             HTTP1ServerConnection(stream, parameters, context=stream).start_serving(self)
-            await asyncio.sleep(0)  # however many come, requests are answered in between
+            await asyncio.sleep(0)  # let others work, however many clients connect
 
     def _warn(self, error: OSError) -> None:
-        if time.monotonic() - self._told >= 60:
-            self._told = time.monotonic()
-            log.warning("a connection has to wait: %s (said once a minute)", error)
+        if time.monotonic() - self._warned >= 60:
+            self._warned = time.monotonic()
+            log.warning("new connections have to wait: %s (logged once a minute)", error)
 
     def _busy(self) -> set["_Exchange"]:
         return self.answering | {exchange for exchange in self._open.values() if exchange.begun}
@@ -154,7 +156,7 @@ class Server(httputil.HTTPServerConnectionDelegate):
 
 
 class _Exchange(httputil.HTTPMessageDelegate):
-    """A request and its answer; tornado calls the public methods."""
+    """One request and its answer; tornado calls the public methods."""
 
     def __init__(self, server: Server, connection: HTTP1Connection) -> None:
         self.stream = cast(IOStream, connection.context)
@@ -168,20 +170,24 @@ class _Exchange(httputil.HTTPMessageDelegate):
         self._no_room: OSError | None = None
 
     def headers_received(self, start_line: Any, headers: httputil.HTTPHeaders) -> Awaitable[None] | None:
-        """Look at the headers: a length that is wrong, or beyond MAX_READ, is refused at once."""
+        """Refuse at once what has no valid length, or one beyond MAX_READ."""
         self.begun, self.moved = True, time.monotonic()
         self._request = httputil.HTTPServerRequest(connection=self._connection, start_line=start_line, headers=headers)
         self._keep = hmac.compare_digest(headers.get("Api-Key", "").encode(), self._server.key.encode())
         length = headers.get("Content-Length", "0")
         if not re.fullmatch(r"[0-9]{1,18}", length):
-            return self._refuse(HTTPStatus.BAD_REQUEST, "the Content-Length must be the number of the body's bytes")
-        return self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE) if int(length) > MAX_READ else None
+            refusal = _message(HTTPStatus.BAD_REQUEST, "the Content-Length must be the body's number of bytes")
+        elif int(length) > MAX_READ:
+            refusal = _message(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
+        else:
+            return None
+        return self._send(refusal, last=True)
 
     def data_received(self, chunk: bytes) -> None:
-        """Keep a part of the body; of one that will be refused only the length.
+        """Keep this part of the body, or only count its bytes if the request will be refused.
 
-        A client that is still sending would see a broken connection instead of an answer. So a body that is too large
-        is read, but not kept, and the application refuses it by its length, in its own words.
+        An answer before the body's end would reach the client as a broken connection. So a body that is too large is
+        read to its end, and then the application refuses it by its length.
         """
         self.moved = time.monotonic()
         self._length += len(chunk)
@@ -192,14 +198,14 @@ class _Exchange(httputil.HTTPMessageDelegate):
                 self._no_room = error
 
     def finish(self) -> None:
-        """Answer: the request is here to its end."""
+        """Answer: the request is complete."""
         if not self._server.closed:
             self.working = True
             self._server.answering.add(self)
             self._task = asyncio.create_task(self._answer())
 
     def on_connection_close(self) -> None:
-        """Forget the request: the client left before its end."""
+        """Forget the request: the client left before it was complete."""
         self.begun = False
         self._close_body()
 
@@ -209,8 +215,6 @@ class _Exchange(httputil.HTTPMessageDelegate):
             answer = await asyncio.get_running_loop().run_in_executor(self._server.threads, self._ask)
             self.working, self.moved = False, time.monotonic()
             await self._send(answer)
-        except StreamClosedError:
-            pass  # its client has left
         finally:
             self.begun = self.working = False
             self._server.answering.discard(self)
@@ -220,20 +224,20 @@ class _Exchange(httputil.HTTPMessageDelegate):
         self._gone = True
 
     def _close_body(self) -> None:
-        with suppress(OSError):  # no room, again
+        with suppress(OSError):  # there was no room to write the last bytes, which nobody needs
             self._body.close()
 
     def _ask(self) -> Response:
-        """Let the application answer, in a thread."""
+        """Ask the application, in a thread."""
         try:
             self._body.seek(0)
         except OSError as error:
             self._no_room = error
         if self._no_room:
-            message = f"no room for the request's body in {gettempdir()} ({self._no_room.strerror}): make room there"
-            return _told(HTTPStatus.INSUFFICIENT_STORAGE, message)
+            text = f"no room for the request's body in {gettempdir()} ({self._no_room.strerror}): make room there"
+            return _message(HTTPStatus.INSUFFICIENT_STORAGE, text)
         try:
-            self._request.headers.pop("Transfer-Encoding", None)  # the body is here, and so is its length
+            self._request.headers.pop("Transfer-Encoding", None)  # the length is known now
             environ = self._server.environ(self._request) | {
                 "CONTENT_LENGTH": str(self._length),
                 "REMOTE_ADDR": HOST,
@@ -243,42 +247,35 @@ class _Exchange(httputil.HTTPMessageDelegate):
             return Response.from_app(self._server.application, environ, buffered=True)
         except Exception:
             log.exception("%s failed", self._request.path)
-            return _told(HTTPStatus.INTERNAL_SERVER_ERROR, "the local Memora failed; its log says more")
+            return _message(HTTPStatus.INTERNAL_SERVER_ERROR, "the local Memora failed; its log says more")
 
-    async def _send(self, answer: Response) -> None:
+    async def _send(self, answer: Response, *, last: bool = False) -> None:
+        """Send an answer; the last one of a connection tells the client so, and closes it."""
+        last = last or self._server.draining
         headers = httputil.HTTPHeaders({"Server": "memora", "Date": httputil.format_timestamp(time.time())})
         for name, value in answer.headers:
             headers.add(name, value)
-        if self._server.draining:
-            headers["Connection"] = "close"  # tells the client not to send its next request here
+        if last:
+            headers["Connection"] = "close"
         status = HTTPStatus(answer.status_code)
         start = httputil.ResponseStartLine("HTTP/1.1", status, status.phrase)
         content = answer.get_data()
-        await self._connection.write_headers(start, headers, content[:MB])
-        for begin in range(MB, len(content), MB):
-            self.moved = time.monotonic()
-            await self._connection.write(content[begin : begin + MB])
-        self._connection.finish()
-        if self._server.draining:
+        with suppress(StreamClosedError):  # the client has left
+            await self._connection.write_headers(start, headers, content[:MB])
+            for begin in range(MB, len(content), MB):
+                self.moved = time.monotonic()
+                await self._connection.write(content[begin : begin + MB])
+            self._connection.finish()
+        if last:
             self.stream.close()
 
-    async def _refuse(self, status: HTTPStatus, message: str) -> None:
-        """Answer without reading on."""
-        stream = self._connection.detach()
-        answer = _told(status, message)
-        answer.headers.update({"Server": "memora", "Connection": "close"})
-        with suppress(StreamClosedError):
-            head = f"HTTP/1.1 {status.value} {status.phrase}\r\n{answer.headers}"
-            await stream.write(head.encode() + answer.get_data())
-        stream.close()
 
-
-def _told(status: HTTPStatus, message: str) -> Response:
-    return Response(orjson.dumps({"message": message}), status, content_type="application/json")
+def _message(status: HTTPStatus, text: str) -> Response:
+    return Response(orjson.dumps({"message": text}), status, content_type="application/json")
 
 
 def bind(port: int) -> socket.socket:
-    """Return a socket that holds a port of this machine's loopback address and does not listen yet.
+    """Return a socket on a port of this machine's loopback address; it does not listen yet.
 
     Parameters
     ----------
@@ -288,10 +285,10 @@ def bind(port: int) -> socket.socket:
     Raises
     ------
     OSError
-        The port is taken, or not for us.
+        The port is taken, or this user may not use it.
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    if os.name != "nt":  # after a restart the port is ours again at once; on Windows this would share it with others
+    if os.name != "nt":  # a restart gets the port at once; on Windows this would share the port with other programs
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
@@ -299,3 +296,21 @@ def bind(port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def most_connections() -> int:
+    """Raise this process's limit of open files, and return how many connections may be open at once.
+
+    Connections may take half of the files, so that the engine always has the other half.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return CONNECTIONS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return CONNECTIONS
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return min(CONNECTIONS, max(soft, wanted) // 2)

@@ -423,21 +423,42 @@ def test_the_quietest_connection_makes_room_for_a_new_one(tmp_path):
             assert line.getresponse().read() == b".|"
             lines.append(stack.enter_context(contextlib.closing(line.sock)))
         assert httpx.post(f"{process.url}/new", headers=KEY, timeout=PATIENCE).content == b".|"
-        lines[0].settimeout(30)
+        lines[0].settimeout(PATIENCE)
         assert lines[0].recv(1) == b""
         lines[1].sendall(b"POST /again HTTP/1.1\r\nHost: x\r\nApi-Key: of-the-other\r\nContent-Length: 0\r\n\r\n")
         assert lines[1].recv(15) == b"HTTP/1.1 200 OK"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
-def test_too_few_files_close_idle_connections_and_fill_no_log(tmp_path):
+def test_idle_connections_leave_the_engine_its_files(tmp_path):
+    """LanceDB opens each part of a table anew; a file that it can't open would fail the call."""
+    limited = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (80, 80))
+from local_memora.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+    words = [sys.executable, "-c", limited, *command(tmp_path)[3:]]
+    with started(words) as process, process.client() as client, contextlib.ExitStack() as lines:
+        client.collections.create(collection=Collection("c", 2))
+        for _ in range(120):
+            lines.enter_context(socket.create_connection(("127.0.0.1", process.port), timeout=PATIENCE))
+        assert client.vectors.insert(collection_name="c", data={"id": 1, "vector": [1, 0]})["data"]["insertCount"] == 1
+        assert client.vectors.query(collection_name="c", filter="true", output_fields=["id"])["data"] == [{"id": 1}]
+        assert "Traceback" not in process.log()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_no_file_left_for_a_connection_fills_no_log(tmp_path):
     (tmp_path / "go").touch()
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))"
+    limit = (
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); serve.most_connections = lambda: 500"
+    )
     with waiting(tmp_path, limit) as process, contextlib.ExitStack() as lines:
         for _ in range(100):
             lines.enter_context(socket.create_connection(("127.0.0.1", process.port), timeout=PATIENCE))
         assert httpx.post(f"{process.url}/other", headers=KEY, timeout=PATIENCE).content == b".|"
-        assert process.log().count("a connection has to wait: ") == 1
+        assert process.log().count("new connections have to wait: ") == 1
         assert "Traceback" not in process.log()
         assert process.stop() == 0
 
@@ -702,18 +723,16 @@ def test_an_answer_that_its_client_takes_slowly_is_sent_to_its_end(tmp_path):
 
 def test_idle_connections_do_not_keep_it(tmp_path):
     (tmp_path / "go").touch()
-    with waiting(tmp_path, FOR_EVER) as process:
+    with waiting(tmp_path, FOR_EVER) as process, contextlib.ExitStack() as stack:
         lines = []
-        for _ in range(10):
-            lines.append(socket.create_connection(("127.0.0.1", process.port)))  # never said anything
+        for number in range(10):
             used = connection(process)
-            used.request("POST", "/used", b"", KEY)
+            used.request("POST", f"/{number}", b"", KEY)
             assert used.getresponse().read() == b".|"
-            lines.append(used.sock)
+            silent = socket.create_connection(("127.0.0.1", process.port), timeout=PATIENCE)
+            lines += [stack.enter_context(contextlib.closing(line)) for line in (used.sock, silent)]
         assert process.stop() == 0
         assert [line.recv(1) for line in lines] == [b""] * 20  # closed, not reset
-        for line in lines:
-            line.close()
 
 
 def test_a_busy_client_on_one_connection_does_not_keep_it(tmp_path):
@@ -743,6 +762,18 @@ def test_a_client_that_stops_sending_keeps_it_for_a_while_only(tmp_path):
         line = half_sent(process, "/half", {"Content-Length": "100", **KEY}, b"x" * 100)
         assert process.stop() == 0
         line.close()
+
+
+def test_a_client_that_goes_quiet_loses_its_connection(tmp_path):
+    """While it serves too; one that waits for its answer is not quiet."""
+    with waiting(tmp_path, "serve.IDLE_SECONDS = 1") as process, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(httpx.post, f"{process.url}/long", headers=KEY, timeout=PATIENCE)
+        for start in (b"", b"POST / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"):
+            with socket.create_connection(("127.0.0.1", process.port), timeout=PATIENCE) as line:
+                line.sendall(start)
+                assert line.recv(1) == b""
+        (tmp_path / "go").touch()
+        assert answer.result().content == b".|"
 
 
 def test_what_takes_longer_than_it_may_is_left_and_the_exit_status_says_so(tmp_path):
