@@ -1,6 +1,6 @@
-"""Memora's REST contract on our own machine, on an engine that exists already.
+"""Memora's REST calls, answered on this machine with an existing database.
 
-A learner never needs to open it: README.md beside this file has the map.
+Learners need not open this package. README.md beside this file has the map.
 """
 
 from local_memora.app import create_app

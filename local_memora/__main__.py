@@ -6,6 +6,7 @@ import re
 import secrets
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -44,7 +45,7 @@ def commands() -> None:
 # Options -------------------------------------------------------------------------------------------------------
 
 
-def _projects(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> list[str]:
+def projects(given: Sequence[str]) -> list[str]:
     """Return the projects that the key opens, each once."""
     chosen = given or [settings.environment("MEMORA_PROJECT_ID") or "local"]
     try:
@@ -53,7 +54,7 @@ def _projects(context: click.Context, option: click.Parameter, given: tuple[str,
         raise click.UsageError(str(error.errors()[0]["ctx"]["error"])) from None
 
 
-def _engine(context: click.Context, option: click.Parameter, given: str | None) -> str | Path:
+def engine(given: str | None) -> str | Path:
     """Return where the data lies: a URL as a string, else a folder.
 
     An option counts from the working folder, as with any command; a setting, from the environment or `.env`, from the
@@ -72,28 +73,28 @@ def _engine(context: click.Context, option: click.Parameter, given: str | None) 
         raise click.UsageError(f"the folder {chosen!r} can't be found ({error})") from None
 
 
-def _key(given: str | None, file: TextIO | None) -> str:
+def key(given: str | None, file: TextIO | None = None) -> str:
     """Return the key: an option's, the environment's, or a random one. No message ever holds it.
 
     Not the one in .env, which may be that of hosted Memora.
     """
     if given is not None and file:
         raise click.UsageError("--key and --key-file are both given: leave one out")
-    key = file.read().strip() if file else given
-    if key is None:
-        key = settings.environment("MEMORA_API_KEY") or secrets.token_hex(16)
-    if not re.fullmatch(r"[!-~]+", key):
+    chosen = file.read().strip() if file else given
+    if chosen is None:
+        chosen = settings.environment("MEMORA_API_KEY") or secrets.token_hex(16)
+    if not re.fullmatch(r"[!-~]+", chosen):
         raise click.UsageError("the API key is empty, or holds a space, line break or letter that no key may have")
-    if re.search(r"['\\$]", key):
+    if re.search(r"['\\$]", chosen):
         raise click.UsageError("the API key holds ', \\ or $, which a .env file can't hold: choose one without")
     if given is not None:
         click.echo("Other users of this machine can read --key: use --key-file or set MEMORA_API_KEY.", err=True)
-    return key
+    return chosen
 
 
 engine_option = click.option(
     "--engine",
-    callback=_engine,
+    callback=lambda context, option, given: engine(given),
     help="A folder for the data, or the URL of a Milvus server (default: MEMORA_ENGINE, MEMORA_HOME, or .memora).",
 )
 
@@ -103,10 +104,10 @@ engine_option = click.option(
 
 @commands.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8530, show_default=True, help="0 picks a free one.")
-@click.option("--key", help="What clients must send (default: MEMORA_API_KEY, else a new one every time).")
+@click.option("--key", "given_key", help="What clients must send (default: MEMORA_API_KEY, else a new one every time).")
 @click.option("--key-file", type=click.File(errors="replace"), help="A file with the key; other users can read --key.")
 @click.option(
-    "--project", "projects", multiple=True, callback=_projects,
+    "--project", "projects", multiple=True, callback=lambda context, option, given: projects(given),
     help="What the key opens; may be repeated (default: MEMORA_PROJECT_ID, or local).",
 )  # fmt: skip
 @engine_option
@@ -114,15 +115,15 @@ engine_option = click.option(
     "--threads", type=click.IntRange(1, 256), default=8, show_default=True, help="Requests worked on at once."
 )
 def serve(
-    port: int, key: str | None, key_file: TextIO | None, projects: list[str], engine: str | Path, threads: int
+    port: int, given_key: str | None, key_file: TextIO | None, projects: list[str], engine: str | Path, threads: int
 ) -> int:
     """Serve until a signal comes; print what a client needs."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    key = _key(key, key_file)
+    secret = key(given_key, key_file)
     try:
         listener = bind(port)  # before the engine: the same command, given twice, is told so at once
-        application = build(engine, key, projects, threads)
-        server = Server(application, listener, threads + WAITING, key)
+        application = build(engine, secret, projects, threads)
+        server = Server(application, listener, threads + WAITING, secret)
     except OSError as error:
         raise click.ClickException(
             f"port {port} of {HOST} can't be opened ({error.strerror or error}): choose another with --port, "
@@ -135,7 +136,7 @@ def serve(
         "Put these three lines into .env, or export them. Ctrl-C stops it, after the requests in progress.",
         err=True,
     )
-    click.echo(f"MEMORA_URL={server.url}\nMEMORA_PROJECT_ID={projects[0]}\nMEMORA_API_KEY={_quoted(key)}")
+    click.echo(f"MEMORA_URL={server.url}\nMEMORA_PROJECT_ID={projects[0]}\nMEMORA_API_KEY={_quoted(secret)}")
     if left := server.run():
         click.echo(f"Stopped after {DRAIN_SECONDS} s with {left} requests unanswered.", err=True)
         os._exit(1)  # their threads would keep the process

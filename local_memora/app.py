@@ -19,11 +19,11 @@ from local_memora.verbs import rows_and_search, structure
 from local_memora.verbs.service import Service
 
 MAX_BODY = 64 * 1024 * 1024  # bytes: about 8,000 rows of 384 numbers
-GONE = "memora.gone"  # in a served request's environment: whether its client has left, as a function
+GONE = "memora.gone"  # in a request's WSGI environment: a function that says whether the client has left
 TOO_LARGE = f"the request is larger than {MAX_BODY >> 20} MB: send fewer rows at a time"
 log = logging.getLogger(__name__)
 
-# path -> (body, what answers it, status)
+# path -> (body, function that answers it, status of success)
 VERBS: dict[str, tuple[type[bodies.Body], Callable[[Service, Any], Any], int]] = {
     "collections/create": (bodies.Create, structure.create_collection, 201),
     "collections/list": (bodies.Body, structure.list_collections, 200),
@@ -70,17 +70,17 @@ def create_app(
     Parameters
     ----------
     engine : str or Path
-        A folder, made where it is missing, for the embedded engine; or a Milvus server's URL, `http://host:19530`.
+        A folder for the embedded engine, created if missing; or a Milvus server's URL, such as `http://host:19530`.
     api_key : str
-        The key a request must carry in its `Api-Key` header.
+        The key that a request must carry in its `Api-Key` header.
     projects : collection of str, optional
-        The projects this key opens; any by default. Projects never see each other's collections.
+        The projects that the key opens; all by default. Projects never see each other's collections.
     token : str, optional
-        What a Milvus server wants: `user:password`, or an API key.
+        For a Milvus server that asks for one: `user:password`, or an API key.
     home : Path, optional
-        Where the locks lie by which writers take turns; the engine's folder by default. A URL needs one.
+        The folder of the locks that make writers take turns; the engine's folder by default. With a URL it is needed.
     at_once : int
-        How many requests are worked on at the same time; those that wait for their turns to write do not count.
+        How many requests are worked on at the same time, without those that wait for their turn to write.
 
     Returns
     -------
@@ -90,12 +90,12 @@ def create_app(
     Raises
     ------
     ApiError
-        503 where a Milvus server does not answer; 501 where the package `pymilvus` is missing.
+        503 if the Milvus server does not answer; 501 if the package `pymilvus` is missing.
     """
     service = Service(home or Path(engine), _engine(engine, token), at_once)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # Flask would answer OPTIONS, and a doubled slash, in HTML
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # else Flask answers OPTIONS, and a doubled slash, in HTML
     app.url_map.merge_slashes = False
 
     def has_key() -> bool:
@@ -153,33 +153,35 @@ def create_app(
         if told := unwritable(error):
             log.warning("%s: %s", request.path, error)
             return refused(told)
-        log.exception("%s failed", request.path)  # the trace is for the log, never for the client
+        log.exception("%s failed", request.path)  # the trace goes to the log, never to the client
         return _json({"message": f"the local Memora failed ({type(error).__name__}); its log says more"}, 500)
 
     return app
 
 
 def is_url(engine: str | Path) -> bool:
-    """Return whether an engine is a Milvus server, named by its URL; else it is a folder.
+    """Return whether an engine is the URL of a Milvus server; otherwise it is a folder.
 
     Raises
     ------
     ApiError
-        400 where it is neither: a URL of something else, or a server's address without `http://`.
+        400 if it is neither: a URL of something else, or a server's address without `http://`.
     """
     name = str(engine)
     if re.match(r"(https?|tcp)://", name):
         return True
     if re.match(r"\w+://|[\w.-]{2,}:\d+$", name):
         shown = without_password(name)
-        raise ApiError(400, f"{shown!r} is no URL of a Milvus server: it starts with http://, https:// or tcp://")
+        raise ApiError(
+            400, f"{shown!r} is not the URL of a Milvus server, which starts with http://, https:// or tcp://"
+        )
     return False
 
 
 def _engine(engine: str | Path, token: str | None) -> Engine:
     if is_url(engine):
         try:
-            from local_memora.engines.milvus.engine import MilvusEngine  # an optional extra, imported when asked for
+            from local_memora.engines.milvus.engine import MilvusEngine  # an optional extra
         except ImportError as error:
             raise ApiError(501, f"a Milvus server needs the package pymilvus ({error}): pip install pymilvus") from None
         return MilvusEngine(str(engine), token)
@@ -192,7 +194,7 @@ def _json_object() -> dict[str, Any]:
     try:
         body = orjson.loads(request.get_data(cache=False))
     except orjson.JSONDecodeError as error:
-        raise ApiError(400, f"the body is no JSON: {error}") from None
+        raise ApiError(400, f"the body is not JSON: {error}") from None
     if not isinstance(body, dict):
         raise ApiError(400, "the body must be a JSON object: {...}")
     return body

@@ -1,4 +1,4 @@
-"""The contract described for machines: bodies from the very models that check them, answers from a table here."""
+"""Describe the contract as OpenAPI: bodies from the models that check them, answers from the table here."""
 
 from typing import Any, get_args
 

@@ -237,6 +237,7 @@ class _Exchange(httputil.HTTPMessageDelegate):
             text = f"no room for the request's body in {gettempdir()} ({self._no_room.strerror}): make room there"
             return _message(HTTPStatus.INSUFFICIENT_STORAGE, text)
         try:
+            self._request.host = HOST  # WSGIContainer fails on a header like `Host: a:b`
             self._request.headers.pop("Transfer-Encoding", None)  # the length is known now
             environ = self._server.environ(self._request) | {
                 "CONTENT_LENGTH": str(self._length),

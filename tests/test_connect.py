@@ -164,7 +164,9 @@ def test_an_engine_that_is_neither_folder_nor_milvus_url_is_told_and_no_folder_i
     capsys, monkeypatch, root, engine
 ):
     monkeypatch.setenv("MEMORA_ENGINE", engine)
-    with pytest.raises(InvalidRequestError, match="is no URL of a Milvus server: it starts with http://") as refused:
+    with pytest.raises(
+        InvalidRequestError, match="is not the URL of a Milvus server, which starts with http://"
+    ) as refused:
         connect()
     assert "MEMORA_ENGINE" in str(refused.value)
     assert "secret" not in str(refused.value)

@@ -176,6 +176,14 @@ def test_the_map_shows_every_room_and_imports_run_down_it() -> None:
         assert all(order.index(room) <= order.index(other) for other in used), f"{path} imports upwards: {used}"
 
 
+def test_the_map_of_the_local_memora_names_every_file() -> None:
+    drawn = re.findall(r"^\| `([\w/]+\.py)` \|", (ROOT / "local_memora" / "README.md").read_text("utf-8"), re.MULTILINE)
+    files = [path.relative_to(ROOT / "local_memora").as_posix() for path in tracked("local_memora/*.py")]
+    empty = {"__init__.py", *(f"{room}/__init__.py" for room in ("contract", "filters", "verbs"))}
+    empty |= {"engines/lance/__init__.py", "engines/milvus/__init__.py"}
+    assert sorted(drawn) == sorted(set(files) - empty)
+
+
 def test_an_installed_wheel_has_every_file_and_can_be_imported(tmp_path: Path) -> None:
     """In a clone all files are there; an installed kit has those that the wheel carries."""
     source, unpacked = tmp_path / "source", tmp_path / "unpacked"

@@ -16,7 +16,7 @@ from local_memora.contract.errors import ApiError
 from local_memora.engines import Collection, Engine
 
 LOCK_SECONDS = 120
-WAITING = 100  # requests that may wait for their turns to write
+WAITING = 100  # requests that may wait for their turn to write
 
 
 class Service:
@@ -29,7 +29,7 @@ class Service:
     engine : Engine
         Who stores and searches.
     at_once : int
-        How many requests are worked on at the same time; those that wait for their turns to write do not count.
+        How many requests are worked on at the same time, without those that wait for their turn to write.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Service:
 
     @contextmanager
     def _lock(self, project: str, name: str) -> Iterator[None]:
-        """Hold the lock of a name: among this process's threads, then among processes, where waiting is polling."""
+        """Hold a name's lock: first this process's own, so that only one of its threads polls the one in a file."""
         key = hashlib.sha256(f"{project}/{name}".encode()).hexdigest()[:32]
         with self._guard:
             thread = self._threads.setdefault(key, threading.Lock())
@@ -93,7 +93,7 @@ class Service:
 
     @contextmanager
     def _out_of_the_way(self, name: str) -> Iterator[None]:
-        """Leave the place to requests that can be worked on; who wait for a lock would soon hold all places."""
+        """Give up this request's place while it waits, or waiting writers would soon hold all places."""
         if not self._waiting.acquire(blocking=False):
             raise ApiError(503, f"{WAITING} requests already wait to write; send this one, to {name!r}, again later")
         self.places.release()

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import errno
 import hashlib
 import http.client
 import json
@@ -34,6 +35,7 @@ from helpers.settings import ROOT
 from local_memora import create_app
 from local_memora.__main__ import main
 from local_memora.app import GONE
+from local_memora.contract.errors import unwritable
 from local_memora.verbs import service
 from tests.local_memora.served import Served, command, served, started, surroundings
 
@@ -266,8 +268,8 @@ def test_a_new_data_folder_is_for_its_user_alone(tmp_path):
         (["--key", "secret${HOME}"], "which a .env file can't hold"),
         (["--engine", ""], "--engine is empty"),
         (["--engine", "~nobody-of-this-name/data"], "can't be found"),
-        (["--engine", "milvus://user:secret@host:19530"], "'milvus://host:19530' is no URL of a Milvus server"),
-        (["--engine", "localhost:19530"], "'localhost:19530' is no URL of a Milvus server"),
+        (["--engine", "milvus://user:secret@host:19530"], "'milvus://host:19530' is not the URL of a Milvus server"),
+        (["--engine", "localhost:19530"], "'localhost:19530' is not the URL of a Milvus server"),
         (["--colour", "red"], "No such option '--colour'"),
         (["--proj", "a"], "No such option '--proj'"),
         (["sing"], "No such command 'sing'"),
@@ -448,6 +450,14 @@ sys.exit(main(sys.argv[1:]))
         assert "Traceback" not in process.log()
 
 
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EMFILE, "x"), RuntimeError("LanceError(IO): x (os error 24)")], ids=str
+)
+def test_too_many_open_files_are_reported_as_such(error):
+    told = unwritable(error)
+    assert (told.status, told.message.split(":")[0]) == (503, "too many files are open")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
 def test_no_file_left_for_a_connection_fills_no_log(tmp_path):
     (tmp_path / "go").touch()
@@ -599,6 +609,11 @@ def test_a_body_that_is_not_even_read_gets_a_message(running, length, status, me
         assert message in json.loads(answer.read())["message"]
         assert answer.getheader("Server") == "memora"  # and no version
     assert "Traceback" not in running.log()
+
+
+@pytest.mark.parametrize("host", ["a:b", "a:", "[::1]:80", "x:99999"])
+def test_an_odd_host_header_is_no_fault(running, host):
+    assert httpx.get(f"{running.url}/health", headers={"Host": host}).json() == {"data": {"status": "ok"}}
 
 
 def test_what_is_no_http_is_refused_and_others_are_served_on(running):
