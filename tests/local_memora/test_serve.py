@@ -3,7 +3,6 @@
 import concurrent.futures
 import contextlib
 import errno
-import hashlib
 import http.client
 import json
 import os
@@ -21,7 +20,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import filelock
 import httpx
 import numpy as np
 import pytest
@@ -35,7 +33,10 @@ from helpers.settings import ROOT
 from local_memora import create_app
 from local_memora.__main__ import main
 from local_memora.app import GONE
+from local_memora.contract.bodies import OnCollection
 from local_memora.contract.errors import unwritable
+from local_memora.contract.schema import parse
+from local_memora.engines.lance.engine import LanceEngine
 from local_memora.verbs import service
 from tests.local_memora.served import Served, command, served, started, surroundings
 
@@ -94,8 +95,12 @@ def until(what: Callable[[], Any], seconds: float = PATIENCE) -> None:
         time.sleep(0.01)
 
 
-def lock_of(home: Path, project: str, name: str) -> Path:
-    return home / "locks" / (hashlib.sha256(f"{project}/{name}".encode()).hexdigest()[:32] + ".lock")
+@contextlib.contextmanager
+def another_writer(home: Path, project: str, name: str) -> Iterator[None]:
+    """Have the turn to write to a collection, as another program would."""
+    body = parse(OnCollection, {"project_id": project, "collectionName": name})
+    with service.Service(home, LanceEngine(home), 1).turn(body):
+        yield
 
 
 def refuses(port: int) -> bool:
@@ -522,7 +527,7 @@ def test_writers_that_wait_keep_no_other_out(running):
             client.vectors.insert(collection_name="held", data={"id": number, "vector": [1, 0]})
 
     with ThreadPoolExecutor(12) as pool:
-        with filelock.FileLock(lock_of(home, running.project, "held")):
+        with another_writer(home, running.project, "held"):
             writers = [pool.submit(work, number) for number in range(12)]
             time.sleep(1)  # they have sent their rows by now
             assert httpx.get(f"{running.url}/health", timeout=PATIENCE).status_code == 200
@@ -538,7 +543,7 @@ def test_more_writers_than_may_wait_are_asked_to_come_again(tmp_path, monkeypatc
     monkeypatch.setattr(service, "WAITING", 2)
     with local_client(tmp_path) as client, ThreadPoolExecutor(3) as pool:
         client.collections.create(collection=Collection("c", 2))
-        with filelock.FileLock(lock_of(tmp_path, client.project_id, "c")):
+        with another_writer(tmp_path, client.project_id, "c"):
             rows = [{"id": number, "vector": [1, 0]} for number in range(3)]
             sent = [pool.submit(client.vectors.insert, collection_name="c", data=row) for row in rows]
             refused, _ = concurrent.futures.wait(sent, return_when="FIRST_COMPLETED")
