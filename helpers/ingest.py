@@ -8,20 +8,21 @@ import hashlib
 import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from helpers.connect import COLLECTION
 from helpers.features import FeatureExtractor
 from helpers.images import DATA, ImageError, ImageFolder, load_folder
 from helpers.memora import AlreadyExistsError, InvalidRequestError, Memora
+from helpers.memora.http import REQUEST_BYTES, requests_of
 from helpers.memora.models import Collection, ElementTypeParams, Field, Index, IndexConfig, Schema
 
+FIELDS = ("id", "image_path", "vector", "extractor")  # of every picture; a collection's others are its metadata
 MAX_PATH = 256  # bytes of image_path
 MAX_TEXT = 256  # bytes of a metadata column
 MEMORA_TYPES = {str: "VarChar", int: "Int64", float: "Double"}
@@ -111,7 +112,7 @@ def image_collection(name: str, dim: int, columns: dict[str, type]) -> Collectio
     InvalidRequestError
         A column has the name of a field that every picture has.
     """
-    if taken := columns.keys() & {"id", "image_path", "vector", "extractor", "distance"}:
+    if taken := columns.keys() & {*FIELDS, "distance"}:
         raise InvalidRequestError(f"metadata.csv has a column {taken.pop()!r}, a name the kit itself needs: rename it.")
     text = ElementTypeParams(max_length=MAX_TEXT)
     fields = [
@@ -207,11 +208,15 @@ def ingest(
 
     Raises
     ------
+    ValueError
+        `batch_size` is less than 1.
     InvalidRequestError
         The collection does not fit the extractor or the folder.
     FileNotFoundError
         There is no picture in the folder.
     """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}: at least 1 picture is embedded and stored at once.")
     if not isinstance(folder, ImageFolder):
         folder = load_folder(folder)
     if not folder.paths:
@@ -226,35 +231,74 @@ def ingest(
     _refuse_other_extractor(stored, extractor, collection)
     files = _by_content(folder, stored, report)
 
-    new = [(key, path) for key, path in files.items() if key not in stored]
-    changed = []
-    for key in files.keys() & stored.keys():
-        row = _row(folder, files[key], key, extractor)
-        if row.items() <= stored[key].items():
+    new, changed = [], []
+    for key, (path, *_) in files.items():
+        row = {"id": key, "image_path": path, "extractor": extractor.name, **folder.metadata.get(path, {})}
+        if key not in stored:
+            new.append(row)
+        elif row.items() <= stored[key].items():
             report.already_there += 1
         else:
             changed.append(row)
-    _update(client, collection, changed, stored, report)
+    _update(client, extractor.dim, changed, stored, report)
     with tqdm(total=len(new), unit=" images", desc="Ingest", file=sys.stdout, disable=not new) as bar:
         for start in range(0, len(new), batch_size):
             batch = new[start : start + batch_size]
-            rows = _embedded_rows(folder, batch, extractor, report)
-            if rows:
-                client.vectors.upsert(collection_name=collection, data=rows)  # upsert: a repeated batch adds nothing
-                report.added += len(rows)
+            rows = _embedded(folder, batch, extractor, files, report)
+            _upsert(client, collection, rows)  # not insert: a repeated batch adds nothing
+            report.added += len(rows)
             bar.update(len(batch))
+    report.duplicates = [(copy, path) for path, *copies in files.values() for copy in copies]
+    report.refused.sort()
     _remove(client, folder, files, stored, report, remove_missing)
     client.collections.load(collection_name=collection)  # indexes that waited for rows are built now
     return report
 
 
-def stored_rows(client: Memora, collection: str, fields: list[str]) -> dict[int, dict[str, Any]]:
-    """Return all rows of a picture collection by id, without their vectors.
+def describe_pictures(client: Memora, collection: str) -> dict[str, Any]:
+    """Return what `client.collections.describe` says of a collection of pictures.
+
+    Raises
+    ------
+    InvalidRequestError
+        It lacks a field that each picture has, so it holds something else.
+    """
+    told = client.collections.describe(collection_name=collection)["data"]
+    names = [one["name"] for one in told["fields"]]
+    # A collection made by hand may do without `extractor`.
+    if missing := [name for name in ("id", "image_path", "vector") if name not in names]:
+        raise InvalidRequestError(
+            f"The collection {collection!r} holds no pictures: it has no field {missing[0]}. Ingest a folder first, "
+            "into a collection of its own."
+        )
+    return told
+
+
+def stored_rows(
+    client: Memora, collection: str, fields: Sequence[str], most: int | None = None
+) -> dict[int, dict[str, Any]]:
+    """Return all rows of a picture collection by id.
 
     Memora answers a query with a limited number of rows. Ids are hashes, so they lie evenly between 0 and 2^53:
     equal slices of that range hold about equally many rows.
+
+    Parameters
+    ----------
+    client, collection
+        Where they are.
+    fields : sequence of str
+        What to fetch of each row beside its id; `*` is everything, the vector included.
+    most : int, optional
+        More rows than these are refused.
+
+    Raises
+    ------
+    ValueError
+        There are more rows than `most`.
     """
     count = client.collections.get_stats(collection_name=collection)["data"]["rowCount"]
+    if most is not None and count > most:
+        raise ValueError(f"The collection {collection!r} has {count:,} rows; at most {most:,} are read here.")
     slices = 1 + count // 8_000
     bounds = [i * 2**53 // slices for i in range(slices + 1)]
     rows: dict[int, dict[str, Any]] = {}
@@ -275,25 +319,19 @@ def _refuse_other_extractor(stored: dict[int, dict[str, Any]], extractor: Featur
         )
 
 
-def _by_content(folder: ImageFolder, stored: dict[int, dict[str, Any]], report: IngestReport) -> dict[int, str]:
-    """Return one path for each distinct content; note identical files and those that can't be read or described."""
-    files: dict[int, str] = {}
+def _by_content(folder: ImageFolder, stored: dict[int, dict[str, Any]], report: IngestReport) -> dict[int, list[str]]:
+    """Return the paths of each distinct content, first the one that its row names; refuse what can't be stored."""
+    files: dict[int, list[str]] = {}
     for path in folder.paths:
         if problem := _unstorable(path, folder.metadata.get(path, {})):
             report.refused.append((path, problem))
             continue
         try:
-            key = content_id(folder.root / path)
+            files.setdefault(content_id(folder.root / path), []).append(path)
         except OSError as error:
             report.refused.append((path, f"can't be read ({error.strerror})"))
-            continue
-        if key not in files:
-            files[key] = path
-        elif stored.get(key, {}).get("image_path") == path:  # the row keeps its path
-            report.duplicates.append((files[key], path))
-            files[key] = path
-        else:
-            report.duplicates.append((path, files[key]))
+    for key in files.keys() & stored.keys():
+        files[key].sort(key=lambda path: path != stored[key]["image_path"])  # the row keeps its path
     return files
 
 
@@ -310,46 +348,38 @@ def _unstorable(path: str, metadata: dict[str, Any]) -> str:
     return ""
 
 
-def _row(folder: ImageFolder, path: str, key: int, extractor: FeatureExtractor) -> dict[str, Any]:
-    return {"id": key, "image_path": path, "extractor": extractor.name, **folder.metadata.get(path, {})}
-
-
-def _embedded_rows(
-    folder: ImageFolder, batch: list[tuple[int, str]], extractor: FeatureExtractor, report: IngestReport
+def _embedded(
+    folder: ImageFolder,
+    batch: list[dict[str, Any]],
+    extractor: FeatureExtractor,
+    files: dict[int, list[str]],
+    report: IngestReport,
 ) -> list[dict[str, Any]]:
+    """Return rows with their vectors; a content that is no picture is refused under each of its paths."""
     try:
-        vectors: list[np.ndarray | None] = list(extractor.embed(folder.root / path for _, path in batch))
-    except ImageError:  # one of them is no picture: find out which, and keep the others
-        vectors = [_embed_one(folder, path, extractor, report) for _, path in batch]
-    rows = []
-    for (key, path), vector in zip(batch, vectors, strict=True):
-        if vector is not None:
-            rows.append({**_row(folder, path, key, extractor), "vector": vector})
-    return rows
-
-
-def _embed_one(folder: ImageFolder, path: str, extractor: FeatureExtractor, report: IngestReport) -> np.ndarray | None:
-    try:
-        return extractor.embed([folder.root / path])[0]
+        vectors = extractor.embed(folder.root / row["image_path"] for row in batch)
+        return [{**row, "vector": vector} for row, vector in zip(batch, vectors, strict=True)]
     except ImageError as error:
-        report.refused.append((path, error.reason))
-        return None
+        if len(batch) > 1:  # find out which one it is, and keep the others
+            return [row for one in batch for row in _embedded(folder, [one], extractor, files, report)]
+        report.refused += [(path, error.reason) for path in files.pop(batch[0]["id"])]
+        return []
+
+
+def _upsert(client: Memora, collection: str, rows: list[dict[str, Any]]) -> None:
+    for part in requests_of(rows):
+        client.vectors.upsert(collection_name=collection, data=part)
 
 
 def _update(
-    client: Memora,
-    collection: str,
-    changed: list[dict[str, Any]],
-    stored: dict[int, dict[str, Any]],
-    report: IngestReport,
+    client: Memora, dim: int, changed: list[dict[str, Any]], stored: dict[int, dict[str, Any]], report: IngestReport
 ) -> None:
     """Store new paths and metadata of known pictures, with the vectors they have."""
-    for start in range(0, len(changed), 1_000):
-        rows = {row["id"]: row for row in changed[start : start + 1_000]}
-        known = client.vectors.get(collection_name=collection, id=list(rows), output_fields=["vector"])["data"]
-        client.vectors.upsert(
-            collection_name=collection, data=[{**rows[row["id"]], "vector": row["vector"]} for row in known]
-        )
+    step = max(1, min(1_000, REQUEST_BYTES // (16 * dim)))  # rows: an answer has 16 bytes for a number, or fewer
+    for start in range(0, len(changed), step):
+        rows = {row["id"]: row for row in changed[start : start + step]}
+        known = client.vectors.get(collection_name=report.collection, id=list(rows), output_fields=["vector"])["data"]
+        _upsert(client, report.collection, [{**rows[row["id"]], "vector": row["vector"]} for row in known])
     for row in changed:
         old = stored[row["id"]]["image_path"]
         if old == row["image_path"]:
@@ -362,7 +392,7 @@ def _update(
 def _remove(
     client: Memora,
     folder: ImageFolder,
-    files: dict[int, str],
+    files: dict[int, list[str]],
     stored: dict[int, dict[str, Any]],
     report: IngestReport,
     remove_missing: bool,

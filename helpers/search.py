@@ -1,17 +1,26 @@
 """An image in, hits out."""
 
+import math
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from helpers.connect import COLLECTION
 from helpers.features import FeatureExtractor
 from helpers.images import Source
-from helpers.memora import InvalidRequestError, Memora
+from helpers.ingest import describe_pictures
+from helpers.memora import InvalidRequestError, Memora, NotFoundError
+from helpers.memora.http import requests_of
+
+FRESH_SECONDS = 5.0
+# Of each client's collections: when their fields were asked for, how many changes came before, and the fields.
+_FIELDS: WeakKeyDictionary[Memora, dict[str, tuple[float, int, list[str]]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -88,30 +97,22 @@ def search(
 
 def search_many(
     client: Memora,
-    queries: Sequence[Source],
+    queries: Sequence[Source] | np.ndarray,
     *,
     extractor: FeatureExtractor,
     collection: str = COLLECTION,
-    limit: int = 5,
-    offset: int = 0,
-    filter: str | None = None,
-    radius: float | None = None,
-    range_filter: float | None = None,
+    **options: Any,
 ) -> list[list[Hit]]:
-    """Find the pictures most like each of several, with one call to Memora.
+    """Find the pictures most like each of several, with as few calls to Memora as its limit for a request allows.
 
     Parameters
     ----------
     client, extractor, collection
         As for `search`.
-    queries : sequence of pictures
-        Each as for `search`.
-    limit, offset : int
-        How many hits to return, and how many of the best to leave out.
-    filter : str, optional
-        A condition on the fields, such as `category == "mug"`.
-    radius, range_filter : float, optional
-        With COSINE, only hits with radius < distance <= range_filter.
+    queries : sequence of pictures, or numpy.ndarray of floats, shape (n, dim)
+        Pictures, each as for `search`; or the vectors that `extractor` has made of them already.
+    **options
+        As for `request`: limit, offset, filter, radius, range_filter, metric.
 
     Returns
     -------
@@ -125,26 +126,102 @@ def search_many(
     InvalidRequestError
         The collection holds no pictures, its vectors were made by another extractor, or Memora refused the request.
     """
-    if not queries:
+    if not len(queries):
         return []
-    fields = client.collections.describe(collection_name=collection)["data"]["fields"]
-    if "image_path" not in (f["name"] for f in fields):
-        raise InvalidRequestError(f"The collection {collection!r} holds no pictures: it has no field image_path.")
-    vectors = extractor.embed(queries)
+    fields = fields_of(client, collection)
+    embedded = isinstance(queries, np.ndarray) and queries.ndim == 2 and queries.dtype.kind == "f"
+    vectors = queries if embedded else extractor.embed(queries)
+
+    def ask(fields: Sequence[str]) -> list[list[Hit]]:
+        call = request(fields, collection, **options)
+        answers: list[list[dict[str, Any]]] = []
+        for part in requests_of(vectors):
+            found = client.vectors.search(data=part, **call)["data"]
+            answers += [found] if len(part) == 1 else found  # one query is answered with a flat list of hits
+        return [hits_from(hits, extractor, first_rank=call.get("offset", 0) + 1) for hits in answers]
+
+    try:
+        return ask(fields)
+    except (InvalidRequestError, NotFoundError):  # has the collection been replaced since its fields were asked for?
+        now = fields_of(client, collection, anew=True)
+        if now == fields:
+            raise
+        return ask(now)
+
+
+def request(
+    fields: Sequence[str],
+    collection: str,
+    *,
+    limit: int = 5,
+    offset: int = 0,
+    filter: str | None = None,
+    radius: float | None = None,
+    range_filter: float | None = None,
+    metric: str | None = None,
+) -> dict[str, Any]:
+    """Return the arguments of `client.vectors.search` for a collection of pictures, all but `data`.
+
+    Parameters
+    ----------
+    fields : sequence of str
+        The fields to return with each hit, as `fields_of` gives them.
+    collection : str
+        Where to look.
+    limit, offset : int
+        How many hits to return, and how many of the best to leave out.
+    filter : str, optional
+        A condition on the fields, such as `category == "mug"`.
+    radius, range_filter : float, optional
+        With COSINE, only hits with radius < distance <= range_filter.
+    metric : str, optional
+        COSINE, IP or L2; by default what the collection's index compares by.
+    """
     bounds = {"radius": radius, "range_filter": range_filter}
-    answer = client.vectors.search(
-        collection_name=collection,
-        data=vectors,
-        anns_field="vector",
-        filter=filter,
-        limit=limit,
-        offset=offset,
-        output_fields=[f["name"] for f in fields if f["type"] != "FloatVector" and not f["primaryKey"]],
-        search_params={"params": {name: bound for name, bound in bounds.items() if bound is not None}},
-    )["data"]
-    # One query is answered with a flat list of hits, several with a list of such lists.
-    lists = [answer] if len(vectors) == 1 else answer
-    return [hits_from(hits, extractor, first_rank=offset + 1) for hits in lists]
+    params = {name: bound for name, bound in bounds.items() if bound is not None}
+    search_params = {"metric_type": metric, "params": params}
+    given = {
+        "offset": offset,
+        "filter": filter,
+        "search_params": {name: value for name, value in search_params.items() if value},
+    }
+    return {
+        "collection_name": collection,
+        "anns_field": "vector",
+        "limit": limit,
+        "output_fields": list(fields),
+        **{name: value for name, value in given.items() if value},
+    }
+
+
+def fields_of(client: Memora, collection: str, *, anew: bool = False) -> list[str]:
+    """Return the fields of a collection of pictures that a hit shows: all but its id and vectors.
+
+    They are asked for once, not before each search. Asked again: after 5 seconds, since another program may have put
+    another collection in this one's place; and after this client has created, dropped or renamed a collection.
+
+    Parameters
+    ----------
+    client, collection
+        Where they are.
+    anew : bool
+        Ask now.
+
+    Raises
+    ------
+    InvalidRequestError
+        The collection holds no pictures.
+    NotFoundError
+        There is no such collection.
+    """
+    known, now = _FIELDS.setdefault(client, {}), getattr(client, "changes", 0)  # the SDK's client counts none
+    asked, changes, fields = known.get(collection, (-math.inf, 0, []))
+    if not anew and changes == now and time.monotonic() - asked < FRESH_SECONDS:
+        return fields
+    told = describe_pictures(client, collection)["fields"]
+    fields = [one["name"] for one in told if not one["primaryKey"] and not one["type"].endswith("Vector")]
+    known[collection] = time.monotonic(), now, fields
+    return fields
 
 
 def hits_from(

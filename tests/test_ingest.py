@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,8 +20,11 @@ from helpers.connect import COLLECTION, local_client
 from helpers.images import DATA, ImageError, Source, list_images, load_folder, open_image
 from helpers.ingest import MAX_PATH, content_id, image_collection, ingest, stored_rows
 from helpers.memora import InvalidRequestError, Memora
+from helpers.memora import http as http_module
 from helpers.search import as_matrix
 from helpers.settings import ROOT
+from local_memora import create_app
+from local_memora.app import MAX_BODY
 from tests.facts import PICTURES
 
 KIT = load_folder(DATA)
@@ -345,6 +349,33 @@ def test_a_file_that_was_damaged_since_does_not_lose_its_row(client, folder, col
     assert rows(client) == before
 
 
+@pytest.mark.parametrize("content", [b"", b"no picture"], ids=["cut to nothing", "the same nonsense"])
+def test_files_that_are_damaged_in_the_same_way_keep_their_rows_all_of_them(client, folder, colors, content):
+    """The refusal belongs to the content: each file that has it is refused, not only the first."""
+    ingest(client, folder, extractor=colors)
+    before, damaged = rows(client), load_folder(folder).paths[1:4]
+    for path in damaged:
+        (folder / path).write_bytes(content)
+    (folder / "new.jpg").write_bytes(content)
+    report = ingest(client, folder, extractor=colors, remove_missing=True)
+    assert [path for path, _ in report.refused] == sorted([*damaged, "new.jpg"])
+    assert (report.removed, report.replaced, report.missing, report.duplicates) == (0, 0, [], [])
+    assert rows(client) == before
+
+
+def test_a_damaged_file_keeps_its_row_though_its_picture_is_there_under_another_name(client, folder, colors):
+    first, second = load_folder(folder).paths[:2]
+    ingest(client, folder, extractor=colors)
+    before = rows(client)
+    shutil.copy(folder / first, folder / "copy.jpg")
+    for path in (first, second):
+        (folder / path).write_bytes(b"")
+    report = ingest(client, folder, extractor=colors, remove_missing=True)
+    assert report.moved == [(first, "copy.jpg")]
+    assert [path for path, _ in report.refused] == [first, second]
+    assert rows(client).keys() == before.keys()
+
+
 def test_a_path_too_long_to_store_is_refused_in_bytes_not_letters(client, folder, colors):
     place = "/".join(["é" * 40, "ü" * 40, "x" * 85])  # 80 + 1 + 80 + 1 + 85 bytes
     longest, too_long = f"{place}/abcd.jpg", f"{place}/abcde.jpg"
@@ -471,6 +502,39 @@ def test_a_metadata_column_that_can_be_no_field_is_told_and_nothing_is_made(clie
 
 
 # Many rows, crashes and company
+
+
+@pytest.mark.parametrize("size", [0, -3])
+def test_a_batch_of_nothing_is_refused_before_anything_is_made(client, folder, colors, size):
+    with pytest.raises(ValueError, match=f"batch_size is {size}: at least 1"):
+        ingest(client, folder, extractor=colors, batch_size=size)
+    assert client.collections.list()["data"] == []
+
+
+def test_rows_larger_together_than_memora_takes_are_stored_and_moved(tmp_path, rng, monkeypatch):
+    """A request may have 64 MB: here both that limit and ours are a hundredth of what they are."""
+
+    class Wide(Colors):
+        def embed(self, images: Iterable[Source]) -> np.ndarray:
+            return rng.normal(size=(len(list(images)), self.dim)).astype(np.float32)
+
+    app = create_app(tmp_path / "home", "k", ("p",))
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY // 100
+    for module in (ingest_module, http_module):
+        monkeypatch.setattr(module, "REQUEST_BYTES", http_module.REQUEST_BYTES // 100)
+    extractor, folder = Wide(), tmp_path / "wide"
+    extractor.dim = 1_280
+    (folder / "a").mkdir(parents=True)
+    for number in range(80):
+        Image.new("RGB", (1, 1), (number, 0, 0)).save(folder / "a" / f"{number}.png")
+    with Memora("k", "p", "http://memora.invalid", transport=httpx.WSGITransport(app=app)) as client:
+        assert ingest(client, folder, extractor=extractor, batch_size=80).added == 80
+        before = rows(client)
+        (folder / "a").rename(folder / "b")
+        assert len(ingest(client, folder, extractor=extractor).moved) == 80
+        assert rows(client) == {
+            key: {**row, "image_path": row["image_path"].replace("a/", "b/")} for key, row in before.items()
+        }
 
 
 def test_a_collection_larger_than_one_answer_of_memora_is_read_and_cleared_completely(client, folder, colors, rng):

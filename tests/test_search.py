@@ -6,11 +6,14 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.connect import COLLECTION
+import helpers.memora.http
+import helpers.search
+from helpers.connect import COLLECTION, local_client
 from helpers.images import DATA, ImageError, ImageFolder, load_folder
 from helpers.ingest import content_id, image_collection
 from helpers.memora import InvalidRequestError, Memora, NotFoundError
@@ -194,6 +197,88 @@ def test_several_queries_in_one_call_find_what_each_finds_alone(kit, extractor, 
     one = search_many(kit, files[:1], extractor=extractor, limit=4)
     assert [[hit.id for hit in hits] for hits in one] == [[hit.id for hit in found[0][:4]]]
     assert search_many(kit, [], extractor=extractor) == []
+
+
+def test_vectors_that_are_there_already_are_not_made_again(kit, extractor, found, query_vectors):
+    class Blind:
+        name, dim = extractor.name, extractor.dim
+
+    assert search_many(kit, query_vectors, extractor=Blind(), limit=10) == found
+    assert search_many(kit, query_vectors[:1], extractor=Blind(), limit=10) == found[:1]
+
+
+def test_another_metric_than_the_indexs_is_refused_by_memora_and_its_own_is_taken(kit, extractor, found):
+    assert search(kit, DATA / QUERIES.paths[0], extractor=extractor, limit=10, metric="COSINE") == found[0]
+    with pytest.raises(InvalidRequestError, match="L2"):
+        search(kit, MUG, extractor=extractor, metric="L2")
+
+
+# How it is asked
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Return the calls that any client makes from now on: their path and how many bytes they have."""
+    made = []
+    post = httpx.Client.post
+
+    def noted(self: httpx.Client, path: str, *, content: bytes, **more: object) -> httpx.Response:
+        made.append((path, len(content)))
+        return post(self, path, content=content, **more)
+
+    monkeypatch.setattr(httpx.Client, "post", noted)
+    return made
+
+
+def test_a_collection_is_described_once_not_before_each_search(client, extractor, calls):
+    make_collection(client, extractor)
+    for _ in range(3):
+        search(client, MUG, extractor=extractor, collection="t")
+    assert [path for path, _ in calls[-4:]] == ["collections/describe", *["vectors/search"] * 3]
+
+
+def test_many_queries_are_sent_in_requests_that_memora_takes(kit, extractor, query_vectors, calls, monkeypatch):
+    expected = search_many(kit, query_vectors, extractor=extractor)
+    monkeypatch.setattr(helpers.memora.http, "REQUEST_BYTES", 150_000)
+    del calls[:]
+    assert search_many(kit, query_vectors, extractor=extractor) == expected
+    sizes = [size for path, size in calls if path == "vectors/search"]
+    assert len(sizes) > 3
+    assert max(sizes) < 151_000
+
+
+def make_collection(client: Memora, extractor, **columns: str) -> None:
+    """Make the collection t, with one row whose fields beside the usual ones are these."""
+    client.collections.create(collection=image_collection("t", extractor.dim, dict.fromkeys(columns, str)))
+    vector = extractor.embed([MUG])[0]
+    row = {"id": 1, "image_path": "a.jpg", "extractor": extractor.name, "vector": vector, **columns}
+    client.vectors.insert(collection_name="t", data=row)
+
+
+@pytest.mark.parametrize("by", ["this client", "another client"])
+def test_a_collection_that_was_replaced_is_not_searched_with_the_fields_of_the_old_one(
+    client, tmp_path, extractor, monkeypatch, by
+):
+    def metadata() -> dict:
+        return search(client, MUG, extractor=extractor, collection="t")[0].metadata
+
+    other = client if by == "this client" else local_client(tmp_path / "mémora home")
+    make_collection(other, extractor, color="red")
+    assert metadata() == {"color": "red"}
+    other.collections.drop(collection_name="t")
+    make_collection(other, extractor, year="1999")  # the old field is missing: Memora refuses it
+    assert metadata() == {"year": "1999"}
+    other.collections.drop(collection_name="t")
+    make_collection(other, extractor, year="1999", color="red")  # nothing is missing
+    if other is not client:
+        monkeypatch.setattr(helpers.search, "FRESH_SECONDS", 0)  # as if the time had passed
+    assert metadata() == {"year": "1999", "color": "red"}
+    other.collections.drop(collection_name="t")
+    with pytest.raises(NotFoundError, match="no collection 't'"):
+        metadata()
+    other.collections.create(collection=Collection("t", dimension=extractor.dim))
+    with pytest.raises(InvalidRequestError, match="'t' holds no pictures"):
+        metadata()
 
 
 # What comes back

@@ -20,6 +20,8 @@ class Gallery(anywidget.AnyWidget):
         JPEG.
     details : bool
         Whether each has a second button, "Details".
+    outdated : bool
+        Whether others are on their way: these are greyed.
     chosen : dict
         `{"key": ..., "what": "picture" or "details", "n": a number that grows}`, written by the browser.
     """
@@ -31,9 +33,10 @@ class Gallery(anywidget.AnyWidget):
     _esm = HERE / "gallery.js"
     _css = STYLE
     label = traitlets.Unicode("pictures").tag(sync=True)
-    items = traitlets.List().tag(sync=True)
+    items: traitlets.List = traitlets.List().tag(sync=True)
     pictures = traitlets.List(traitlets.Bytes()).tag(sync=True)
     details = traitlets.Bool(False).tag(sync=True)
+    outdated = traitlets.Bool(False).tag(sync=True)
     chosen = traitlets.Dict().tag(sync=True)
 
 
@@ -50,6 +53,10 @@ class Cropper(anywidget.AnyWidget):
     file : dict
         `name`, `size` and `content` of a chosen or dropped file, written by the browser; above `most_bytes` without
         content. ipywidgets' FileUpload sends what is larger than a message may be as well, and nobody hears of it.
+    kept : str
+        What would be lost if the page were loaded anew, in words; empty where nothing would.
+    lost : str
+        The same of the page before this one, written by the browser where it was loaded anew.
     """
 
     _esm = HERE / "cropper.js"
@@ -59,6 +66,8 @@ class Cropper(anywidget.AnyWidget):
     box = traitlets.List(traitlets.Float()).tag(sync=True)
     file = traitlets.Dict().tag(sync=True)
     most_bytes = traitlets.Int(0).tag(sync=True)
+    kept = traitlets.Unicode("").tag(sync=True)
+    lost = traitlets.Unicode("").tag(sync=True)
 
 
 class Slider(anywidget.AnyWidget):
@@ -110,7 +119,7 @@ class MapView(anywidget.AnyWidget):
 
     _esm = HERE / "map.js"
     _css = STYLE
-    items = traitlets.List().tag(sync=True)
+    items: traitlets.List = traitlets.List().tag(sync=True)
     pictures = traitlets.List(traitlets.Bytes()).tag(sync=True)
     colors = traitlets.List(traitlets.Unicode()).tag(sync=True)
     query = traitlets.List(traitlets.Float()).tag(sync=True)

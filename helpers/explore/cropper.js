@@ -1,6 +1,21 @@
 // A picture to drag a box on, and the place to choose a file or to drop one: see Cropper in browser.py.
 const url = (view) => URL.createObjectURL(new Blob([view], { type: "image/jpeg" }));
 
+// What the person has is remembered by the browser's tab: a page that is loaded anew can then say what was lost. It is asked
+// once for each time the page is loaded; where a kernel has gone on meanwhile (JupyterLab), nothing is lost.
+const KEY = "memora:" + location.pathname;
+const remember = (model) => {
+  try {
+    if (!window.memoraAsked) {
+      const before = sessionStorage.getItem(KEY), how = performance.getEntriesByType("navigation")[0]?.type;
+      if (how === "reload" && before && !model.get("kept")) { model.set("lost", before); model.save_changes(); }
+      sessionStorage.removeItem(KEY);
+      window.memoraAsked = true;
+    }
+    if (model.get("kept")) sessionStorage.setItem(KEY, model.get("kept"));
+  } catch { /* this browser keeps nothing for pages */ }
+};
+
 export default { render({ model, el }) {
   el.classList.add("memora");
   el.innerHTML = `<div class="memora-drop"><button class="memora-wide">Upload a picture</button>
@@ -56,7 +71,8 @@ export default { render({ model, el }) {
   };
   el.querySelector("button").onclick = () => input.click();
   input.onchange = () => { if (input.files.length) give(input.files[0]); input.value = ""; };  // else the same file again would be no change
+  model.on("change:kept", () => remember(model));
   model.on("change:picture", draw);
   model.on("change:box", () => show(model.get("box")));
-  draw(); show(model.get("box"));
+  draw(); show(model.get("box")); remember(model);
 } };

@@ -8,7 +8,9 @@ export default { render({ model, el }) {
   el.append(list);
   let urls = [], wanted = null;
   // the number goes on from the model's: a page that is loaded again would else repeat one, and nobody would be told
-  const choose = (key, what) => {
+  // the second click of a double click is left out: it would hit whatever is under the pointer by then
+  const choose = (event, key, what) => {
+    if (event.detail > 1) return;
     model.set("chosen", { key, what, n: (model.get("chosen").n || 0) + 1 }); model.save_changes();
   };
   const focus = ({ key, what }) => {
@@ -30,7 +32,7 @@ export default { render({ model, el }) {
       li.dataset.key = button.dataset.key = item.key;
       button.dataset.what = "picture";
       image.src = urls[i]; image.alt = item.alt;
-      button.append(image); button.onclick = () => choose(item.key, "picture");
+      button.append(image); button.onclick = (e) => choose(e, item.key, "picture");
       caption.className = "memora-caption"; caption.textContent = item.caption;
       li.append(button, caption);
       if (!model.get("details")) button.tabIndex = i ? -1 : 0;  // one stop for Tab; arrow keys go on
@@ -38,7 +40,7 @@ export default { render({ model, el }) {
         const more = document.createElement("button");
         more.textContent = "Details"; more.setAttribute("aria-label", "Details of " + item.alt);
         more.dataset.key = item.key; more.dataset.what = "details";
-        more.onclick = () => choose(item.key, "details");
+        more.onclick = (e) => choose(e, item.key, "details");
         li.append(more);
       }
       return li;
@@ -60,9 +62,11 @@ export default { render({ model, el }) {
     if (model.get("details")) return;
     list.querySelectorAll("button").forEach((b) => { b.tabIndex = b === e.target ? 0 : -1; });
   });
+  const mark = () => list.classList.toggle("memora-outdated", model.get("outdated"));
+  model.on("change:outdated", mark);
   model.on("change:items", draw);
   // see Gallery.focus_on: at once, or when there are pictures again
   model.on("msg:custom", (told) => { if (told.focus && !focus(told.focus)) wanted = told.focus; });
-  draw();
+  draw(); mark();
   return () => urls.forEach(URL.revokeObjectURL);
 } };

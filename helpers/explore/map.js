@@ -95,7 +95,7 @@ export default { render({ model, el }) {
   svg.onpointerup = svg.onpointerleave = () => { from = null; };
   svg.onclick = (e) => {
     const node = e.target.closest("g[data-key]");
-    if (node && moved < 8) { point(nodes.indexOf(node)); search(nodes.indexOf(node)); }
+    if (node && moved < 8 && e.detail < 2) { point(nodes.indexOf(node)); search(nodes.indexOf(node)); }
   };
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   svg.onkeydown = (e) => {

@@ -13,8 +13,9 @@ import numpy as np
 
 from helpers.explore.browser import MapView
 from helpers.explore.pictures import thumbnail, words
-from helpers.explore.session import NEEDED, SearchSession
+from helpers.explore.session import MOST_PICTURES, SearchSession
 from helpers.images import DATA
+from helpers.ingest import FIELDS, stored_rows
 from helpers.labels import drawable, finished
 from helpers.memora import InvalidRequestError, Memora, MemoraError
 from helpers.plots import picture_map
@@ -154,13 +155,18 @@ def map_collection(client: Memora, collection: str, method: str = "t-SNE") -> Co
     client : Memora
         Where the collection is.
     collection : str
-        At most 16,384 pictures: that many one query returns.
+        At most 16,384 pictures.
     method : {"t-SNE", "PCA"}
         How.
+
+    Raises
+    ------
+    ValueError
+        There are more pictures than that, or fewer than 3.
     """
-    rows = client.vectors.query(collection_name=collection, filter="id >= 0")["data"]
+    rows = list(stored_rows(client, collection, ["*"], most=MOST_PICTURES).values())
     vectors = as_matrix(rows)
-    metadata = [{name: value for name, value in row.items() if name not in NEEDED} for row in rows]
+    metadata = [{name: value for name, value in row.items() if name not in FIELDS} for row in rows]
     places = project(vectors, method)
     return CollectionMap([r["id"] for r in rows], [r["image_path"] for r in rows], metadata, vectors, places, method)
 

@@ -1,5 +1,6 @@
 """The search panel: widgets around a SearchSession."""
 
+import functools
 import html
 import re
 import threading
@@ -15,7 +16,7 @@ from helpers.connect import COLLECTION
 from helpers.explore.browser import STYLE, Call, Cropper, Gallery, Slider
 from helpers.explore.explain import overlay
 from helpers.explore.pictures import VIEW, figure, jpeg, side_by_side, thumbnail, words
-from helpers.explore.session import CHOICES, MAX_BYTES, SearchSession
+from helpers.explore.session import CHOICES, MAX_BYTES, SearchSession, too_large
 from helpers.features import FeatureExtractor
 from helpers.images import DATA, ImageError, ImageFolder, load_folder, shortened
 from helpers.memora import Memora
@@ -53,6 +54,11 @@ class Newest:
                 traceback.print_exc()
 
 
+def in_a_thread(job: Callable[[], None]) -> None:
+    """Run a function in a thread of its own: a slow server of pictures keeps nothing else waiting."""
+    threading.Thread(target=job, daemon=True).start()
+
+
 def search_panel(
     client: Memora,
     extractor: FeatureExtractor | Sequence[tuple[FeatureExtractor, str]],
@@ -81,7 +87,9 @@ def search_panel(
     SearchPanel
         As the last line of a cell it is shown; its `session` is the search behind it.
     """
-    session = SearchSession(client, extractor, collection=collection, root=root, start=Newest())
+    session = SearchSession(
+        client, extractor, collection=collection, root=root, start=Newest(), start_opening=in_a_thread
+    )
     return SearchPanel(session, starters or load_folder(DATA, part="queries"))
 
 
@@ -134,6 +142,7 @@ class SearchPanel(widgets.VBox):
         self._view = Cropper(most_bytes=MAX_BYTES)
         self._view.observe(self._dragged, "box")
         self._view.observe(self._uploaded, "file")
+        self._view.observe(self._lost, "lost")
         self._sides = [
             widgets.BoundedIntText(description=name, min=0, max=0) for name in ("Left", "Top", "Right", "Bottom")
         ]
@@ -168,19 +177,22 @@ class SearchPanel(widgets.VBox):
     def _uploaded(self, change: Any) -> None:
         file = change["new"]
         if file["size"] > MAX_BYTES:
-            self.session.refuse(file["name"], f"larger than {MAX_BYTES >> 20} MB: save it smaller")
+            self.session.refuse(file["name"], too_large())
         else:
             self.session.ask(bytes(file["content"]), file["name"])
 
+    def _lost(self, change: Any) -> None:
+        if self.session.query is None:
+            self.session.note(
+                f"The page was loaded anew: {change['new']} and all settings are lost. Choose a picture to search with."
+            )
+
     def _fetch(self) -> None:
         address = self._address.value.strip()
-        if not address:
-            return
-        if not address.lower().startswith(("http://", "https://", "data:")):
+        if address.lower().startswith(("http://", "https://", "data:")):
+            self.session.ask(address)
+        elif address:
             self.session.refuse(shortened(address), "an address begins with http:// or https://; a file is uploaded")
-        else:
-            # not in Newest's thread: a slow server must not keep the search waiting
-            threading.Thread(target=self.session.ask, args=(address,), daemon=True).start()
 
     def _dragged(self, change: Any) -> None:
         if self.session.query and change["new"] and not self._quiet:
@@ -217,7 +229,10 @@ class SearchPanel(widgets.VBox):
         self._listen(self._network, lambda value: session.change(extractor=value))
         self._listen(self._metric, lambda value: session.change(metric=value))
         for name, control in self._filters.items():
-            self._listen(control, lambda values, name=name: session.allow(name, *values))
+            self._listen(control, functools.partial(self._allow, name))
+
+    def _allow(self, name: str, values: tuple[str, ...]) -> None:
+        self.session.allow(name, *values)
 
     def _listen(self, control: Any, change: Callable[[Any], None]) -> None:
         control.observe(lambda told: None if self._quiet else change(told["new"]), "value")
@@ -228,9 +243,9 @@ class SearchPanel(widgets.VBox):
         self._status = widgets.HTML()
         self._status.add_class("memora-status")
         self._again = widgets.Button(description="Try again")
-        self._again.on_click(lambda _: (self.session.search(), self._hits.focus_on()))
+        self._again.on_click(lambda _: self._anew(self.session.search))
         self._clear_here = widgets.Button(description="Clear filters")
-        self._clear_here.on_click(lambda _: (self.session.clear_filters(), self._hits.focus_on()))
+        self._clear_here.on_click(lambda _: self._anew(self.session.clear_filters))
         self._back = widgets.Button(description="Back")
         self._back.on_click(lambda _: self._go_back())
         self._hits = _gallery("the pictures most like it", "memora-hits", details=True)
@@ -240,6 +255,10 @@ class SearchPanel(widgets.VBox):
         self._call.add_class("memora-call")
 
     # a button that hides or disables itself gives the keyboard's focus to what comes next
+
+    def _anew(self, search: Callable[[], None]) -> None:
+        search()
+        self._hits.focus_on()
 
     def _go_back(self, steps: int = 1) -> None:
         self.session.back(steps)
@@ -296,7 +315,7 @@ class SearchPanel(widgets.VBox):
             answer.value = f"<p role='status'>{html.escape(str(error))}</p>"
             return
         figures = [
-            figure(lambda one=one: Image.fromarray(one), f"the {name}, bright where it agrees")
+            figure(functools.partial(Image.fromarray, one), f"the {name}, bright where it agrees")
             for one, name in zip(drawn, ("query", "hit"), strict=True)
         ]
         shown = side_by_side(*figures)
@@ -319,7 +338,8 @@ class SearchPanel(widgets.VBox):
     def _draw(self) -> None:
         session = self.session
         query = session.query
-        if query is not self._drawn_query or (session.state != "searching" and self._detailed not in session.hits):
+        busy = session.state in ("opening", "searching")
+        if query is not self._drawn_query or (not busy and self._detailed not in session.hits):
             self._details.children = ()
         if query is not self._drawn_query:
             self._draw_earlier()
@@ -338,15 +358,24 @@ class SearchPanel(widgets.VBox):
         failed = session.state == "failed" and query is not None and not session.hits
         self._again.layout.display = None if failed else "none"
         self._clear_here.layout.display = None if session.state == "nothing found" else "none"
-        if session.state != "searching":
+        self._hits.outdated = busy
+        if not busy:
             self._hits.pictures = [thumbnail(session.root, hit.path, THUMB) for hit in session.hits]
             self._hits.items = [self._item(hit) for hit in session.hits]
-        busy = str(session.state == "searching").lower()
+        self._view.kept = self._kept()
         # last, for it says that the rest is there
         self._status.value = (
-            f"<p role='status' aria-live='polite' aria-busy='{busy}' data-state='{session.state}'>"
+            f"<p role='status' aria-live='polite' aria-busy='{str(busy).lower()}' data-state='{session.state}'>"
             f"{html.escape(session.message)}</p>"
         )
+
+    def _kept(self) -> str:
+        """Say what would be lost if the page were loaded anew; nothing before the first search."""
+        if self.session.query is None:
+            return ""
+        earlier = len(self.session.history)
+        more = f", {earlier} earlier quer{'ies' if earlier > 1 else 'y'}" if earlier else ""
+        return f"the search by {self.session.query.name}{more}"
 
     _drawn_query: Any = None
     _detailed: Hit | None = None

@@ -13,17 +13,25 @@ from helpers.connect import COLLECTION
 from helpers.explore.explain import Agreement, agreement
 from helpers.features import FeatureExtractor
 from helpers.images import DATA, ImageError, Source, called, open_image
-from helpers.memora import InvalidRequestError, Memora, MemoraError
-from helpers.search import Hit, hits_from
+from helpers.ingest import FIELDS, describe_pictures, stored_rows
+from helpers.memora import Memora, MemoraError
+from helpers.search import Hit, fields_of, hits_from, request, search_many
 
 Box = tuple[int, int, int, int]
-NEEDED = {"id", "image_path", "vector", "extractor"}  # what every collection of pictures has; the rest are its own
+Start = Callable[[Callable[[], None]], Any]  # runs a function without arguments, now or elsewhere
 MAX_BYTES = 50 * 1024 * 1024  # of an uploaded file; a picture of 100 megapixels stays below
 FILTERS = 6  # of the collection's own fields, at most so many become filters
-CHOICES = 60  # a field with more values than these is nothing to choose from
+CHOICES = 60  # a field with more values than these offers too many to choose from
+MOST_PICTURES = 16_384  # a larger collection is searched, but neither listed nor mapped
+HISTORY = 30  # earlier queries that are kept
+KEPT_SIDE = 1024  # pixels of the longer side of an earlier query: 2 MB, where a photograph of a telephone has 36 MB
 
 
-@dataclass(frozen=True)
+class RefusedError(Exception):
+    """What was chosen can't be searched by; the message is a sentence for the person."""
+
+
+@dataclass(frozen=True, eq=False)
 class Query:
     """What is searched for.
 
@@ -37,17 +45,37 @@ class Query:
         Where it is known: then hits are right or wrong.
     box : tuple of int, optional
         Left, top, right, bottom in pixels: only this part is searched for.
+    vectors : dict of str to numpy.ndarray
+        The part's vector by each extractor that has seen it.
     """
 
     name: str
     picture: Image.Image
     category: str = ""
     box: Box | None = None
+    vectors: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     @property
     def part(self) -> Image.Image:
         """The part that is searched for."""
         return self.picture.crop(self.box) if self.box else self.picture
+
+    def is_like(self, other: "Query") -> bool:
+        """Return whether both search for the same part of the same picture."""
+        same = (self.name, self.category, self.box) == (other.name, other.category, other.box)
+        return same and self.picture.size == other.picture.size and self.picture.tobytes() == other.picture.tobytes()
+
+    def small(self) -> "Query":
+        """Return the query as the history keeps it: a small copy of its picture, and its vectors as they are."""
+        scale = KEPT_SIDE / max(self.picture.size)
+        if scale >= 1:
+            return self
+        width, height = (max(1, round(side * scale)) for side in self.picture.size)
+        box = self.box
+        if box:
+            left, top = (min(int(side * scale), most - 1) for side, most in zip(box[:2], (width, height), strict=True))
+            box = (left, top, max(left + 1, round(box[2] * scale)), max(top + 1, round(box[3] * scale)))
+        return replace(self, picture=self.picture.resize((width, height), reducing_gap=2.0), box=box)
 
 
 @dataclass(frozen=True)
@@ -78,9 +106,9 @@ class Settings:
 class SearchSession:
     """One person's search.
 
-    `state` is one of `nothing chosen`, `searching`, `found`, `nothing found`, `failed`; `message` says it in a
-    sentence. Every change searches anew; where `start` runs the work elsewhere, the newest request wins and older
-    ones are dropped when they come back.
+    `state` is one of `nothing chosen`, `opening`, `searching`, `found`, `nothing found`, `failed`; `message` says it in
+    a sentence. Every change searches anew. Where `start` and `start_opening` run the work elsewhere, the newest request
+    wins, and the results of older ones are ignored when they come.
 
     Parameters
     ----------
@@ -93,7 +121,16 @@ class SearchSession:
     root : Path
         The folder that was ingested.
     start : callable, optional
-        Runs a function without arguments; by default at once, in the same thread.
+        Runs a search, a function without arguments; by default at once, in the same thread.
+    start_opening : callable, optional
+        Runs the opening of a picture, which may be fetched from a slow server; by default at once as well.
+
+    Raises
+    ------
+    InvalidRequestError
+        A collection holds no pictures.
+    NotFoundError
+        There is no such collection.
 
     Examples
     --------
@@ -109,25 +146,29 @@ class SearchSession:
         *,
         collection: str = COLLECTION,
         root: Path = DATA,
-        start: Callable[[Callable[[], None]], Any] | None = None,
+        start: Start | None = None,
+        start_opening: Start | None = None,
     ) -> None:
         pairs = list(extractor) if isinstance(extractor, Sequence) else [(extractor, collection)]
         self.client, self.root = client, Path(root)
         self.extractors = {made_by.name: made_by for made_by, _ in pairs}
         self._collections = {made_by.name: name for made_by, name in pairs}
+        self._fields = {name: fields_of(client, name) for _, name in pairs}
         self.query: Query | None = None
         self.settings = Settings(extractor=pairs[0][0].name)
         self.hits: list[Hit] = []
         self.history: list[Query] = []
         self.state, self.message = "nothing chosen", "Choose a picture to search with."
         self.choices, self.metrics = self._look_at_collection()
-        self._start = start or (lambda work: work())
+        self._start = start or _at_once
+        self._start_opening = start_opening or _at_once
         self._watchers: list[Callable[[], None]] = []
         self._newest = 0  # search
         self._turn = 0  # choice of a query
+        self._outcome = ("nothing chosen", self.message)  # of the search alone
+        self._above: tuple[str, str] | None = None  # a picture that is being opened, or was refused: shown instead
         self._last: np.ndarray | None = None
         self._lock = threading.RLock()
-        self._vectors: dict[tuple[int, Box | None, str], tuple[Query, np.ndarray]] = {}
 
     # what there is
 
@@ -143,19 +184,13 @@ class SearchSession:
 
     def _look_at_collection(self) -> tuple[dict[str, list[str]], list[str]]:
         """Return each text field's values, and the metrics that the collection can be searched by."""
-        told = self.client.collections.describe(collection_name=self.collection)["data"]
-        names = {one["name"] for one in told["fields"]}
-        if not names >= NEEDED:
-            raise InvalidRequestError(f"The collection {self.collection!r} holds no pictures: ingest a folder first.")
-        self._output = [one["name"] for one in told["fields"] if one["name"] not in ("id", "vector")]
-        texts = [one["name"] for one in told["fields"] if one["type"] == "VarChar" and one["name"] not in NEEDED]
+        told = describe_pictures(self.client, self.collection)
+        texts = [one["name"] for one in told["fields"] if one["type"] == "VarChar" and one["name"] not in FIELDS]
         try:
-            rows = self.client.vectors.query(
-                collection_name=self.collection, filter="id >= 0", output_fields=["image_path", *texts]
-            )["data"]
-        except InvalidRequestError:  # more rows than one query returns: too many to choose from, not to search
-            rows = []
-        rows.sort(key=lambda row: row["image_path"])
+            found = stored_rows(self.client, self.collection, ["image_path", *texts], most=MOST_PICTURES)
+        except ValueError:  # too many to choose from, not to search
+            found = {}
+        rows = sorted(found.values(), key=lambda row: row["image_path"])
         self.pictures = [Hit(0, 1.0, row["id"], row["image_path"], {n: row[n] for n in texts}) for row in rows]
         values = {name: sorted({row[name] for row in rows}) for name in texts}
         choices = {name: found for name, found in values.items() if 1 < len(found) <= CHOICES}
@@ -170,65 +205,86 @@ class SearchSession:
     # what a person does
 
     def ask(self, source: Source, name: str = "", category: str = "") -> None:
-        """Search by a picture: a path, a URL, bytes, a PIL image or an array.
-
-        A URL may take seconds to answer. Where this runs in a thread of its own and something else is chosen
-        meanwhile, the answer that comes late is dropped.
-        """
-        with self._lock:
-            self._turn += 1
-            turn = self._turn
+        """Search by a picture: a path, a URL, bytes, a PIL image or an array."""
         shown = name or called(source)
-        if isinstance(source, str) and "://" in source:
-            self._show("searching", f"Fetching {shown} ...")
-        reason, picture = "", None
-        try:
-            if isinstance(source, bytes) and len(source) > MAX_BYTES:
-                raise ImageError(name or "the file", f"larger than {MAX_BYTES >> 20} MB: save it smaller")
-            picture = open_image(source)
-        except ImageError as error:
-            name, reason = name or error.name, error.reason
-        with self._lock:
-            if turn != self._turn:
-                return
-            if picture:
-                self._go_to(Query(shown, picture, category))
-            else:
-                self.refuse(name, reason)
+
+        def opened() -> Query:
+            try:
+                if isinstance(source, bytes) and len(source) > MAX_BYTES:
+                    raise ImageError(shown, too_large())
+                return Query(shown, open_image(source), category)
+            except ImageError as error:
+                raise RefusedError(_refusal(name or error.name, error.reason)) from None
+
+        self._choose(shown, opened)
 
     def refuse(self, name: str, reason: str) -> None:
-        """Tell that something can't be searched by; query and results stay."""
-        self._show("failed", f"{name} can't be used: {reason}{'' if reason.endswith('?') else '.'}")
+        """Say that something can't be searched by; query and results stay."""
+        with self._lock:
+            self._turn += 1  # as if it had been opened: what was chosen before it is not waited for
+            self._show_above("failed", _refusal(name, reason))
 
     def more_like(self, hit: Hit) -> None:
         """Search by one of the hits."""
-        try:
-            self._go_to(Query(hit.path, self.picture(hit), hit.category))
-        except ImageError as error:
-            self._show("failed", f"The picture of this hit can't be opened. {error}")
+        self._choose(hit.path, lambda: self._like(hit))
 
     def more_like_id(self, key: int) -> None:
         """Search by a picture of the collection, known by its key."""
-        self._show("searching", "Looking for that picture ...")
+        collection = self.collection
+
+        def opened() -> Query:
+            rows = self.client.vectors.get(collection_name=collection, id=key, output_fields=self._fields[collection])[
+                "data"
+            ]
+            if not rows:
+                raise RefusedError(f"No picture with the key {key} is in {collection!r} any more.")
+            return self._like(hits_from([{"distance": 1.0, **rows[0]}])[0])
+
+        self._choose("that picture", opened)
+
+    def _like(self, hit: Hit) -> Query:
         try:
-            rows = self.client.vectors.get(collection_name=self.collection, id=key, output_fields=self._output)["data"]
-        except MemoraError as error:
-            self._show("failed", str(error))
-            return
-        if not rows:
-            self._show("failed", f"No picture with the key {key} is in {self.collection!r} any more.")
-            return
-        self.more_like(hits_from([{"distance": 1.0, **rows[0]}])[0])
+            return Query(hit.path, self.picture(hit), hit.category)
+        except ImageError as error:
+            raise RefusedError(f"The picture of this hit can't be opened. {error}") from None
+
+    def _choose(self, name: str, opened: Callable[[], Query]) -> None:
+        """Open a query and search by it, unless something else is chosen while it is opened."""
+        with self._lock:
+            self._turn += 1
+            turn = self._turn
+            self._show_above("opening", f"Opening {name} ...")
+
+        def work() -> None:
+            query, problem = None, ""
+            try:
+                query = opened()
+            except Exception as error:
+                problem = _sentence(error)
+            with self._lock:
+                if turn != self._turn:
+                    return
+                if query:
+                    self._go_to(query)
+                else:
+                    self._show_above("failed", problem)
+
+        self._start_opening(work)
 
     def _go_to(self, query: Query) -> None:
-        if self.query is not None:
-            self.history.append(self.query)
+        if self.query is not None and self.query.is_like(query):
+            if self._outcome[0] != "failed":  # it is searched by already, or has been
+                self._above = None
+                self._show(*self._outcome)
+                return
+        elif self.query is not None:
+            self.history = [*self.history, self.query.small()][-HISTORY:]
         self._search_by(query)
 
     def _search_by(self, query: Query) -> None:
         with self._lock:
             self._turn += 1
-            self.query = query
+            self._above, self.query = None, query
         self.search()
 
     def crop(self, box: Box | None) -> None:
@@ -241,12 +297,11 @@ class SearchSession:
             left, right = sorted((min(max(box[0], 0), width), min(max(box[2], 0), width)))
             top, bottom = sorted((min(max(box[1], 0), height), min(max(box[3], 0), height)))
             if right - left < 8 or bottom - top < 8:
-                self._show(
-                    "failed", f"A part must be 8 pixels wide and high at least; {right - left} x {bottom - top}."
-                )
+                size = f"{right - left} x {bottom - top}"
+                self._show_above("failed", f"A part must be at least 8 pixels wide and high; this one is {size}.")
                 return
             box = None if (left, top, right, bottom) == (0, 0, width, height) else (left, top, right, bottom)
-        self._search_by(replace(self.query, box=box))
+        self._search_by(replace(self.query, box=box, vectors={}))
 
     def change(self, **settings: Any) -> None:
         """Change settings, named as in `Settings`, and search anew."""
@@ -266,7 +321,7 @@ class SearchSession:
         """Return to the query before this one, or to one still earlier."""
         if 1 <= steps <= len(self.history):
             query = self.history[-steps]
-            del self.history[-steps:]
+            self.history = self.history[:-steps]
             self._search_by(query)
 
     def why(self, hit: Hit) -> Agreement:
@@ -287,53 +342,50 @@ class SearchSession:
         ]
         return " and ".join(parts) or None
 
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """What is sent with `client.vectors.search`, beside the vector."""
-        params: dict[str, Any] = {"metric_type": self.settings.metric} if self.settings.metric else {}
-        if (least := self.settings.least_similarity) is not None:
-            # of unit vectors the squared distance, which L2 is, is 2 - 2 cos
-            params["params"] = {"radius": 2 - 2 * least if self.settings.metric == "L2" else least}
-        given = {"filter": self.filter, "search_params": params or None}
-        return {
-            "collection_name": self.collection,
-            "anns_field": "vector",
-            "limit": self.settings.limit,
-            "output_fields": self._output,
-            **{name: value for name, value in given.items() if value},
-        }
+    def _options(self) -> dict[str, Any]:
+        """Return the settings as `search_many` takes them."""
+        least, metric = self.settings.least_similarity, self.settings.metric
+        radius = None
+        if least is not None:
+            # What is just as similar passes; a radius alone leaves it out. L2 of unit vectors is 2 - 2 cos.
+            radius = round(2 - 2 * least + 2e-6 if metric == "L2" else least - 1e-6, 6)
+        return {"limit": self.settings.limit, "filter": self.filter, "radius": radius, "metric": metric}
 
     @property
     def call(self) -> str:
         """The very call, as one would write it in a notebook; `vector` is what `extractor.embed` gives."""
-        lines = [f"    {name}={value!r}," for name, value in self.arguments.items()]
+        arguments = request(self._fields[self.collection], self.collection, **self._options())
+        lines = [f"    {name}={value!r}," for name, value in arguments.items()]
         return "\n".join(["client.vectors.search(", "    data=vector,", *lines, ")"])
 
     def search(self) -> None:
         """Search, or search again after a failure."""
         with self._lock:
             self._newest += 1
-            ticket, query, arguments, extractor = self._newest, self.query, self.arguments, self.extractor
+            ticket, query, options = self._newest, self.query, self._options()
+            extractor, collection = self.extractor, self.collection
+            if self._above and self._above[0] == "failed":
+                self._above = None
         if query is None:
             self._show("nothing chosen", "Choose a picture to search with.")
             return
-        self._show("searching", f"Searching by {query.name} ...")
+        self._tell("searching", f"Searching by {query.name} ...")
 
         def work() -> None:
             hits: list[Hit] = []
             vector = None
             try:
-                vector = self._vector(query, extractor)
-                hits = hits_from(self.client.vectors.search(data=vector, **arguments)["data"], extractor)
-                state, message = self._outcome(query, hits)
-            except (ImageError, MemoraError) as error:
-                state, message = "failed", str(error)
-            except Exception as error:  # told where the person looks: a traceback in another thread is seen by nobody
-                state, message = "failed", f"Something went wrong that should not ({type(error).__name__}: {error})."
+                if extractor.name not in query.vectors:
+                    query.vectors[extractor.name] = extractor.embed([query.part])[0]
+                vector = query.vectors[extractor.name]
+                (hits,) = search_many(self.client, vector[None], extractor=extractor, collection=collection, **options)
+                state, message = self._summary(query, hits)
+            except Exception as error:
+                state, message = "failed", _sentence(error)
             with self._lock:
-                if ticket == self._newest:  # else somebody asked for something else meanwhile
+                if ticket == self._newest:  # else something else was asked for meanwhile
                     self.hits, self._last = hits, vector
-                    self._show(state, message)
+                    self._tell(state, message)
 
         self._start(work)
 
@@ -342,15 +394,7 @@ class SearchSession:
         """The vector that was searched by last, shape (dim,); None before the first search."""
         return self._last
 
-    def _vector(self, query: Query, extractor: FeatureExtractor) -> np.ndarray:
-        key = (id(query.picture), query.box, extractor.name)
-        if key not in self._vectors:
-            if len(self._vectors) > 50:
-                self._vectors.clear()
-            self._vectors[key] = query, extractor.embed([query.part])[0]  # with the query, so that its id stays its own
-        return self._vectors[key][1]
-
-    def _outcome(self, query: Query, hits: list[Hit]) -> tuple[str, str]:
+    def _summary(self, query: Query, hits: list[Hit]) -> tuple[str, str]:
         if hits:
             right = sum(hit.category == query.category for hit in hits)
             known = f", {right} of the category {query.category!r}" if query.category else ""
@@ -358,7 +402,7 @@ class SearchSession:
             what = f"{len(hits)} picture{'s' if len(hits) > 1 else ''}"
             return "found", f"{what} most like {query.name}{part}{known}."
         if self.settings.least_similarity is not None:
-            return "nothing found", f"No picture is that similar (at least {self.settings.least_similarity:.2f})."
+            return "nothing found", f"No picture is that similar (at least {self.settings.least_similarity:g})."
         return "nothing found", "No picture passes this filter."
 
     # who watches
@@ -366,6 +410,20 @@ class SearchSession:
     def watch(self, watcher: Callable[[], None]) -> None:
         """Call a function after every change of `state`."""
         self._watchers.append(watcher)
+
+    def note(self, message: str) -> None:
+        """Show a sentence; the state stays as it is."""
+        self._show(self.state, message)
+
+    def _tell(self, state: str, message: str) -> None:
+        """Note how the search stands, and show it unless there is something more recent to show."""
+        self._outcome = state, message
+        self._show(*(self._above or self._outcome))
+
+    def _show_above(self, state: str, message: str) -> None:
+        """Show what a search that still runs must not replace: that a picture is opened, or was refused."""
+        self._above = state, message
+        self._show(state, message)
 
     def _show(self, state: str, message: str) -> None:
         self.state, self.message = state, message
@@ -384,6 +442,26 @@ def picture_of(root: Path, path: str, min_side: int | None = None) -> Image.Imag
         raise
     except ValueError as error:
         raise ImageError(path, str(error)) from None
+
+
+def too_large() -> str:
+    """Return why a file of more than MAX_BYTES is refused."""
+    return f"larger than {MAX_BYTES >> 20} MB: save it smaller"
+
+
+def _at_once(work: Callable[[], None]) -> None:
+    work()
+
+
+def _refusal(name: str, reason: str) -> str:
+    return f"{name} can't be used: {reason}{'' if reason.endswith('?') else '.'}"
+
+
+def _sentence(error: Exception) -> str:
+    """Say what went wrong where the person looks: a traceback in another thread would be seen by nobody."""
+    if isinstance(error, RefusedError | ImageError | MemoraError):
+        return str(error)
+    return f"Something went wrong that should not ({type(error).__name__}: {error})."
 
 
 def _quoted(text: str) -> str:

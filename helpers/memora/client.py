@@ -1,6 +1,7 @@
 """The client: Memora's resources and verbs, named as in the SDK."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import httpx
 
@@ -63,6 +64,14 @@ class Memora:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def changes(self) -> int:
+        """How often this client has created, dropped or renamed a collection: what is known of one may be outdated.
+
+        Ours, not the SDK's.
+        """
+        return self.collections._changes
+
     def close(self) -> None:
         """Close the connection pool."""
         self._http.close()
@@ -71,9 +80,11 @@ class Memora:
 class Collections(Resource):
     """`client.collections`: what there is, and of which shape."""
 
+    _changes = 0
+
     def create(self, *, collection: Collection) -> Answer:
         """Create a collection. Raises AlreadyExistsError where the name is taken."""
-        return self._call("collections/create", repeatable=False, **wire("collection", collection, Collection))
+        return self._change("collections/create", **wire("collection", collection, Collection))
 
     def list(self) -> Answer:
         """Return `{"data": [name, ...]}`."""
@@ -89,13 +100,12 @@ class Collections(Resource):
 
     def drop(self, *, collection_name: str) -> Answer:
         """Remove a collection with all its rows. There is no way back."""
-        return self._call("collections/drop", repeatable=False, collection_name=collection_name)
+        return self._change("collections/drop", collection_name=collection_name)
 
     def rename(self, *, collection_name: str, new_collection_name: str) -> Answer:
         """Give a collection another name; the one it has already is refused."""
-        return self._call(
+        return self._change(
             "collections/rename",
-            repeatable=False,
             collection_name=collection_name,
             new_collection_name=new_collection_name,
         )
@@ -115,6 +125,12 @@ class Collections(Resource):
     def get_stats(self, *, collection_name: str) -> Answer:
         """Return `{"data": {"rowCount": n}}`."""
         return self._call("collections/get_stats", repeatable=True, collection_name=collection_name)
+
+    def _change(self, verb: str, **body: Any) -> Answer:
+        try:
+            return self._call(verb, repeatable=False, **body)
+        finally:
+            self._changes += 1  # also where no answer came: it may have been done
 
 
 class Partitions(Resource):

@@ -436,6 +436,53 @@ def test_a_click_on_a_hit_goes_on_from_it_and_back_returns(page):
     assert hits(page) == before
 
 
+def test_a_double_click_is_one_query(page):
+    """The second click would else hit whatever picture is under the pointer by then."""
+    earlier = page.get_by_role("button", name="back to ")
+    before = earlier.count()
+    third = hits(page)[2]
+    page.locator(f".memora-hits li[data-key='{third}'] button").first.dblclick()
+    first_hit(page, third)
+    expect(earlier).to_have_count(min(before + 1, 8))
+    expect(status(page)).to_have_attribute("data-state", "found")
+    starter(page, GUITAR).dblclick()
+    expect(status(page)).to_contain_text("10 pictures most like guitar_1.jpg")
+    button(page, "Back").click()
+    first_hit(page, third)
+    button(page, "Back").click()
+    expect(status(page)).to_contain_text("10 pictures most like mug_1.jpg")
+
+
+def test_a_page_that_is_loaded_anew_says_what_was_lost(browser, app):
+    with opened(browser, app) as page:
+        starter(page, MUG).click()
+        expect(status(page)).to_contain_text("10 pictures most like mug_1.jpg")
+        page.reload()
+        starter(page, MUG).wait_for()
+        expect(status(page)).to_contain_text("The page was loaded anew: the search by mug_1.jpg")
+        starter(page, MUG).click()
+        expect(status(page)).to_contain_text("10 pictures most like mug_1.jpg")
+        page.goto(app)  # nothing to be told to somebody who asks for a new page
+        starter(page, MUG).wait_for()
+        expect(status(page)).to_contain_text("Choose a picture to search with.")
+
+
+def test_a_large_picture_is_told_at_once_and_old_hits_are_grey_until_its_own_are_there(page, tmp_path):
+    large = tmp_path / "large.png"
+    Image.effect_noise((6000, 5000), 90).convert("RGB").save(large, compress_level=1)
+    page.evaluate("""() => { window.seen = [];
+        new MutationObserver(() => {
+            const p = document.querySelector(".memora-status p");
+            if (p) window.seen.push([p.dataset.state, p.textContent, !!document.querySelector(".memora-outdated")]);
+        }).observe(document.querySelector(".memora-panel"), { subtree: true, childList: true, attributes: true }); }""")
+    upload(page, large)
+    expect(status(page)).to_contain_text("10 pictures most like large.png")
+    seen = page.evaluate("window.seen")
+    assert ["opening", "Opening large.png ...", True] in seen
+    assert ["searching", "Searching by large.png ...", True] in seen
+    assert page.locator(".memora-outdated").count() == 0
+
+
 def test_details_show_the_hit_beside_the_query_and_say_why(page, same):
     details_of(page, 2).click()
     results = page.locator(".memora-results")

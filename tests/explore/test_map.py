@@ -1,0 +1,97 @@
+"""The map of a collection: for readers as a figure, for hands as a widget."""
+
+import numpy as np
+import pytest
+
+from helpers.connect import COLLECTION
+from helpers.explore.browser import MapView
+from helpers.explore.map import colors_of, map_collection, map_panel, project, show_map
+from helpers.memora import Memora
+from tests.explore.conftest import QUERY
+from tests.facts import KINDS, PICTURES
+
+
+def test_the_map_keeps_neighbours_together_far_beyond_chance(kit, extractor):
+    made = map_collection(kit, COLLECTION)
+    assert made.places.shape == (PICTURES, 2)
+    assert made.places.min() >= 0
+    assert made.places.max() <= 1
+    assert made.neighbours_share("category") > 0.8  # by chance 0.03
+    assert map_collection(kit, COLLECTION, "PCA").neighbours_share("category") < made.neighbours_share("category")
+
+
+def test_the_query_lies_among_its_like(kit, extractor):
+    made = map_collection(kit, COLLECTION)
+    (vector,) = extractor.embed([QUERY])
+    place = made.place(vector)
+    assert made.place(made.vectors[7]) == pytest.approx(made.places[7]), "a picture of the collection lies at its place"
+    mugs = np.array([meta["category"] == "mug" for meta in made.metadata])
+    nearest = np.argsort(((made.places - place) ** 2).sum(1))[:5]
+    assert mugs[nearest].sum() >= 3
+
+
+def test_two_maps_of_the_same_collection_are_the_same(kit):
+    vectors = map_collection(kit, COLLECTION, "PCA").vectors[:60]
+    assert np.allclose(project(vectors), project(vectors))
+
+
+@pytest.mark.parametrize("few", [0, 2])
+def test_too_few_pictures_for_a_map_are_told(few):
+    with pytest.raises(ValueError, match="at least 3"):
+        project(np.ones((few, 4)))
+
+
+def test_the_map_for_readers_says_in_words_what_it_shows(kit, capsys):
+    made = map_collection(kit, COLLECTION, "PCA")
+    figure = show_map(made, by="color")
+    assert len(figure.axes[0].artists) == PICTURES
+    assert capsys.readouterr().out.startswith(
+        f"{PICTURES} pictures by PCA; of a picture's five nearest on the map have the same category"
+    )
+
+
+def test_the_map_for_readers_marks_where_the_query_lies_and_names_its_colors(kit, mug, capsys):
+    made = map_collection(kit, COLLECTION)
+    figure = show_map(made, query=mug.vector)
+    ring = figure.axes[0].lines[-1].get_xydata()[0]
+    assert ring == pytest.approx(made.place(mug.vector))
+    assert capsys.readouterr().out.splitlines()[1] == "The ring is the query: it lies among pictures of category mug."
+    assert "mug" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_colors_are_their_own_and_other_values_differ():
+    assert colors_of(["red", "wood", "grass"])["red"] == "red"
+    assert len(set(colors_of(KINDS).values())) == len(KINDS)
+
+
+def test_the_map_widget_searches_by_what_is_clicked_and_marks_the_query(mug):
+    box = map_panel(mug, map_collection(mug.client, COLLECTION, "PCA"))
+    view = next(child for child in box.children if isinstance(child, MapView))
+    assert len(view.items) == len(view.pictures) == len(view.colors) == PICTURES
+    assert len(view.query) == 2
+    view.chosen = {"key": view.items[7]["key"], "n": 1}
+    assert str(mug.hits[0].id) == view.items[7]["key"]
+
+
+def test_on_a_page_the_map_is_made_when_a_browser_shows_it_and_not_before(mug):
+    waiting = []
+    box = map_panel(mug, start=waiting.append)
+    view = next(child for child in box.children if isinstance(child, MapView))
+    assert (view.items, waiting) == ([], [])
+    view.shown = True
+    waiting.pop()()
+    assert len(view.items) == PICTURES
+    assert len(view.query) == 2
+
+
+def test_a_map_that_cannot_be_made_is_told_below_its_frame(mug, monkeypatch):
+    box, client = map_panel(mug, start=lambda work: work()), mug.client
+    monkeypatch.setattr(mug, "client", Memora("k", "p", "http://127.0.0.1:9"))
+    view = next(child for child in box.children if isinstance(child, MapView))
+    view.shown = True
+    assert "could not be reached" in box.children[-1].value
+    assert view.items == []
+    monkeypatch.setattr(mug, "client", client)
+    mug.search()
+    assert len(view.items) == PICTURES, "it is made when Memora is back"
+    assert "mug" in box.children[-1].value
