@@ -1,7 +1,7 @@
 """Exercises that answer back: each check prints "Right", or a hint at what to look at next, and never the solution."""
 
-from helpers.check.lesson_01 import museum_schema
-from helpers.check.lesson_02 import mean_pooling
+from helpers.check.lesson_01 import compares_by_distance, museum_schema, refused_rows
+from helpers.check.lesson_02 import look_alike, mean_pooling, number_of_tokens
 from helpers.check.lesson_03 import filter_finds
 from helpers.check.lesson_04 import precision
 from helpers.check.lesson_05 import red_but_no_mug
@@ -10,10 +10,14 @@ from helpers.check.lesson_07 import smallest_nprobe
 
 __all__ = [
     "average_precision",
+    "compares_by_distance",
     "filter_finds",
+    "look_alike",
     "mean_pooling",
     "museum_schema",
+    "number_of_tokens",
     "precision",
     "red_but_no_mug",
+    "refused_rows",
     "smallest_nprobe",
 ]
