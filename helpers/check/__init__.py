@@ -2,7 +2,7 @@
 
 from helpers.check.lesson_01 import compares_by_distance, museum_schema, refused_rows
 from helpers.check.lesson_02 import look_alike, mean_pooling, number_of_tokens
-from helpers.check.lesson_03 import filter_finds
+from helpers.check.lesson_03 import batches, filter_finds, second_ingest
 from helpers.check.lesson_04 import precision
 from helpers.check.lesson_05 import red_but_no_mug
 from helpers.check.lesson_06 import average_precision
@@ -10,6 +10,7 @@ from helpers.check.lesson_07 import smallest_nprobe
 
 __all__ = [
     "average_precision",
+    "batches",
     "compares_by_distance",
     "filter_finds",
     "look_alike",
@@ -19,5 +20,6 @@ __all__ = [
     "precision",
     "red_but_no_mug",
     "refused_rows",
+    "second_ingest",
     "smallest_nprobe",
 ]
