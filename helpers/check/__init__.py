@@ -3,7 +3,7 @@
 from helpers.check.lesson_01 import compares_by_distance, museum_schema, refused_rows
 from helpers.check.lesson_02 import look_alike, mean_pooling, number_of_tokens
 from helpers.check.lesson_03 import batches, filter_finds, second_ingest
-from helpers.check.lesson_04 import precision
+from helpers.check.lesson_04 import blue_from_the_second, distance_to_itself, precision
 from helpers.check.lesson_05 import red_but_no_mug
 from helpers.check.lesson_06 import average_precision
 from helpers.check.lesson_07 import smallest_nprobe
@@ -11,7 +11,9 @@ from helpers.check.lesson_07 import smallest_nprobe
 __all__ = [
     "average_precision",
     "batches",
+    "blue_from_the_second",
     "compares_by_distance",
+    "distance_to_itself",
     "filter_finds",
     "look_alike",
     "mean_pooling",

@@ -1,9 +1,50 @@
-"""Checks of lesson 4: what a search gives."""
+"""Checks of lesson 4: distances, options, precision."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from helpers.check.answers import NotYet, call, exercise, near, number
-from helpers.search import Hit
+from helpers.connect import COLLECTION
+from helpers.features import FeatureExtractor
+from helpers.images import DATA
+from helpers.memora import Memora, MemoraError
+from helpers.search import Hit, search
+
+
+@exercise
+def distance_to_itself(client: Memora, collection: str, answer: Any) -> str:
+    """The distance of a stored picture to itself, predicted; here it is searched for."""
+    predicted = number(answer)
+    rows = client.vectors.query(collection_name=collection, filter="id >= 0", output_fields=["vector"])["data"]
+    found = client.vectors.search(collection_name=collection, data=rows[0]["vector"], anns_field="vector", limit=1)
+    distance = found["data"][0]["distance"]
+    if near(predicted, 0) and not near(distance, 0):
+        raise NotYet("0 would be a right angle: with COSINE `distance` is the similarity, and larger is closer.")
+    if not near(predicted, distance):
+        raise NotYet(f"it is not {predicted:g}: which angle does a vector have with itself, and what is its cosine?")
+    return f"{distance:.2f}: a vector points exactly the same way as itself."
+
+
+@exercise
+def blue_from_the_second(client: Memora, extractor: FeatureExtractor, options: Mapping[str, Any]) -> str:
+    """The options for the second to fourth nearest blue pictures."""
+    if not isinstance(options, Mapping):
+        raise NotYet(f"options is a dict, such as {{'limit': 3}}; this is {options!r}.")
+    query = DATA / "queries" / "teapot_2.jpg"
+    try:
+        hits = search(client, query, extractor=extractor, collection=COLLECTION, **options)
+    except (MemoraError, TypeError) as error:
+        raise NotYet(f"search does not take these options: {getattr(error, 'message', error)}") from None
+    blue = search(client, query, extractor=extractor, collection=COLLECTION, limit=4, filter='color == "blue"')
+    if wrong := [hit for hit in hits if hit.metadata["color"] != "blue"]:
+        raise NotYet(f"{wrong[0].path} is {wrong[0].metadata['color']}; a filter leaves only the blue ones.")
+    if len(hits) != 3:
+        raise NotYet(f"there are {len(hits)} hits; limit says how many.")
+    if hits[0].id == blue[0].id:
+        raise NotYet("the nearest blue picture is among them; offset leaves out the best.")
+    if [hit.id for hit in hits] != [hit.id for hit in blue[1:]]:
+        raise NotYet("blue they are, but not the second, third and fourth nearest of *all* blue pictures.")
+    return "the second, third and fourth of the blue pictures."
 
 
 @exercise
