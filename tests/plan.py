@@ -39,6 +39,7 @@ ALL_BUT = {
     ],
     "tests/test_demo.py": ["test_folders_of_ones_own_work_without_metadata_and_do_not_mix"],
     "tests/test_plan.py": ["test_a_process_that_crashes_costs_one_test"],
+    "tests/test_lessons.py": ["test_every_solution_is_right_and_the_text_stays_true_when_tried"],
     "tests/test_notebooks.py": [
         "test_a_lesson_of_large_sizes_runs_at_its_full_size",
         "test_every_lesson_runs_in_reverse_order_on_a_served_memora",

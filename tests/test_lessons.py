@@ -1,0 +1,76 @@
+"""The lessons as learners use them: exercises are solved, and each "Try it" is tried, in one run of each lesson."""
+
+import re
+
+import nbformat
+import pytest
+
+from tests.execute_notebooks import NOTEBOOKS, Runner, edited
+from tests.test_notebooks import code_cells, read, text_of
+
+LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb") if not path.stem.startswith("00"))
+KINDS = ("**1. Predict.**", "**2. Change.**", "**3. Build.**")
+# What each "Try it" suggests: source text -> what a learner would write instead.
+TRY_IT: dict[str, dict[str, str]] = {
+    "01_create_a_collection": {
+        '"banana": [0.1, 0.9]}': '"banana": [0.1, 0.9], "lemon": [0.05, 0.3]}',
+        "wrong = [\n": 'wrong = [\n    {"id": 4, "name": "cup", "vector": [1, 2, 3]},\n',
+    },
+    "02_extract_features": {
+        'kinds = ["apple", "orange", "mug", "vase", "guitar", "sailboat"]': (
+            'kinds = ["lemon", "orange", "wine_bottle", "wine_glass", "teapot", "bucket"]'
+        ),
+    },
+    "03_ingest_images": {
+        'color == "blue" and background == "grass"': 'category in ["mug", "vase"] and elevation > 25',
+        "folder.paths[:6]": "folder.paths[:10]",
+    },
+    "04_search_by_image": {
+        'queries.root / "queries/teapot_2.jpg", "teapot"': 'str(queries.root / "queries/vase_2.jpg"), None',
+        'EDITS["crop a tenth"]': 'EDITS["crop to half"]',
+    },
+}
+
+
+def exercises(notebook: nbformat.NotebookNode) -> list[tuple[nbformat.NotebookNode, str]]:
+    """Return each exercise's cell, and the code of its hidden solution."""
+    found = []
+    for cell, after in zip(notebook.cells, notebook.cells[1:], strict=False):
+        if cell.cell_type == "code" and after.source.startswith("<details><summary>Solution"):
+            (code,) = re.findall(r"```python\n(.*?)```", after.source, flags=re.DOTALL)
+            found.append((cell, code.rstrip()))
+    return found
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_lesson_has_three_exercises_each_with_a_hint_and_a_solution(lesson: str) -> None:
+    notebook = read(NOTEBOOKS / f"{lesson}.ipynb")
+    story = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert [kind for kind in KINDS if story.count(kind) == 1] == list(KINDS)
+    found = exercises(notebook)
+    assert len(found) == len(KINDS)
+    for cell, solution in found:
+        assert text_of(cell).startswith("Not yet: "), cell.id
+        assert cell.source.splitlines()[-1].startswith("check."), cell.id
+        assert cell.source != solution, cell.id
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_every_solution_is_right_and_the_text_stays_true_when_tried(lesson: str, runner: Runner) -> None:
+    """Executed with the change that each "Try it" suggests and with every solution in its place."""
+    notebook = read(NOTEBOOKS / f"{lesson}.ipynb")
+    for old, new in TRY_IT[lesson].items():
+        cells = [cell for cell in code_cells(notebook) if old in cell.source]
+        assert cells, f"{old!r} is in no cell"
+        cells[0].source = cells[0].source.replace(old, new)
+    for cell, solution in exercises(notebook):
+        imports = [line for line in cell.source.splitlines() if line.startswith(("from ", "import "))]
+        cell.source = "\n".join([*imports, solution])
+        cell.metadata.tags = ["solved"]
+    for cell in code_cells(notebook):
+        cell.source = edited(lesson, cell.source)
+    run = code_cells(runner.run(notebook))
+    solved = [cell for cell in run if "solved" in cell.metadata.get("tags", [])]
+    assert len(solved) == len(KINDS)
+    for cell in solved:
+        assert text_of(cell).splitlines()[-1].startswith("Right: "), text_of(cell)
