@@ -4,7 +4,7 @@ from helpers.check.lesson_01 import compares_by_distance, museum_schema, refused
 from helpers.check.lesson_02 import look_alike, mean_pooling, number_of_tokens
 from helpers.check.lesson_03 import batches, filter_finds, second_ingest
 from helpers.check.lesson_04 import blue_from_the_second, distance_to_itself, precision
-from helpers.check.lesson_05 import red_but_no_mug
+from helpers.check.lesson_05 import category_of_a_part, red_but_no_mug, slider_changes_session
 from helpers.check.lesson_06 import average_precision
 from helpers.check.lesson_07 import smallest_nprobe
 
@@ -12,6 +12,7 @@ __all__ = [
     "average_precision",
     "batches",
     "blue_from_the_second",
+    "category_of_a_part",
     "compares_by_distance",
     "distance_to_itself",
     "filter_finds",
@@ -23,5 +24,6 @@ __all__ = [
     "red_but_no_mug",
     "refused_rows",
     "second_ingest",
+    "slider_changes_session",
     "smallest_nprobe",
 ]

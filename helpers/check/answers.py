@@ -41,8 +41,17 @@ def exercise(check: Callable[P, str]) -> Callable[P, None]:
     return answered
 
 
-def call(function: Any, *args: Any) -> Any:
+def call(function: Any, *args: Any, inside: Any = None) -> Any:
     """Call a learner's function; what goes wrong in it becomes a hint with the line.
+
+    Parameters
+    ----------
+    function : callable
+        What to call; anything else is told in a hint.
+    *args
+        Its arguments.
+    inside : callable, optional
+        The learner's function where `function` is ours and calls it; by default `function` itself.
 
     Raises
     ------
@@ -56,7 +65,7 @@ def call(function: Any, *args: Any) -> Any:
     except NotYet:
         raise
     except Exception as error:
-        raise NotYet(_stopped(function, error)) from None
+        raise NotYet(_stopped(inside or function, error)) from None
     if answer is None:
         raise NotYet("the function returns nothing: it still ends in `...`, or misses its `return`.")
     return answer

@@ -1,7 +1,53 @@
-"""Checks of lesson 5: a session by hand."""
+"""Checks of lesson 5: a session by hand, and a widget that changes it."""
 
-from helpers.check.answers import NotYet, exercise
+from collections.abc import Callable
+from typing import Any
+
+from helpers.check.answers import NotYet, call, choice, exercise
 from helpers.explore import SearchSession
+from helpers.features import FeatureExtractor
+from helpers.images import DATA, Source
+from helpers.memora import Memora
+
+
+@exercise
+def category_of_a_part(session: SearchSession, picture: Source, box: tuple[int, int, int, int], answer: Any) -> str:
+    """The category of the first hit of a part of a picture, predicted; here a session of its own searches for it."""
+    if answer in ("", None, ...):
+        raise NotYet("write a category into the quotes, such as 'vase'.")
+    predicted = choice(answer, tuple(session.choices["category"]))
+    other = SearchSession(session.client, session.extractor, collection=session.collection, root=session.root)
+    other.ask(picture)
+    other.crop(box)
+    if not other.hits:
+        raise NotYet(f"the search finds nothing. It says: {other.message}")
+    if predicted != other.hits[0].category:
+        raise NotYet(f"the first hit is not a {predicted}: look at what the box leaves of the picture.")
+    return f"the first hit is a {predicted}."
+
+
+@exercise
+def slider_changes_session(
+    connect: Callable[[Any, SearchSession], Any], client: Memora, extractor: FeatureExtractor
+) -> str:
+    """A function that makes a slider change how many hits a session shows."""
+    import ipywidgets as widgets
+
+    if not callable(connect):
+        raise NotYet("connect_slider should be a function of a slider and a session.")
+    session, slider = SearchSession(client, extractor), widgets.IntSlider(value=5, min=1, max=10)
+    session.change(limit=5)
+    session.ask(DATA / "queries" / "mug_1.jpg")
+    call(lambda: (connect(slider, session), "it may return nothing"), inside=connect)
+    for number in (3, 7, 1):
+        call(lambda number=number: (setattr(slider, "value", number), "moved"), inside=connect)
+        if session.settings.limit == 5:
+            raise NotYet(f"the slider stands at {number}, and the session still shows 5: slider.observe(..., 'value')?")
+        if session.settings.limit != number or len(session.hits) != number:
+            raise NotYet(f"the slider stands at {number}, and the session shows {len(session.hits)} hits.")
+    if session.query is None or session.query.name != "mug_1.jpg":
+        raise NotYet("the session searches by another picture now; only the limit should change.")
+    return "whoever moves the slider, a person or a program, changes the session."
 
 
 @exercise

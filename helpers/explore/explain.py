@@ -10,7 +10,9 @@ from helpers.images import Source, open_image
 from helpers.nearest import unit
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 Box = tuple[float, float, float, float]
 
@@ -129,8 +131,10 @@ def overlay(picture: Source, values: np.ndarray, box: Box, size: int = 320) -> n
     return (np.asarray(image) * brightness).astype(np.uint8)
 
 
-def show_agreement(query: Source, hit: Source, found: Agreement) -> "Figure":
-    """Draw a query and a hit side by side, bright where they agree, and print it in words.
+def show_agreement(
+    query: Source, hit: Source, found: Agreement, *, control: tuple[Source, Agreement] | None = None
+) -> "Figure":
+    """Draw a query and a hit side by side with how much each place agrees, and print it in words.
 
     Parameters
     ----------
@@ -138,15 +142,38 @@ def show_agreement(query: Source, hit: Source, found: Agreement) -> "Figure":
         The two pictures.
     found : Agreement
         What `agreement` says about them.
+    control : (picture, Agreement), optional
+        A picture that has nothing to do with the query, drawn in a second row on the same scale.
     """
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(5, 2.7), layout="constrained")
-    parts = [("query", query, found.query, found.query_box), ("hit", hit, found.hit, found.hit_box)]
-    for axis, (title, picture, values, box) in zip(axes, parts, strict=True):
-        axis.imshow(overlay(picture, values, box))
-        axis.set_title(title, fontsize=8)
-        axis.axis("off")
+    rows = [("hit", hit, found)] + ([("control", *control)] if control else [])
+    high = max(float(part.max()) for _, _, pair in rows for part in (pair.query, pair.hit))
+    figure, axes = plt.subplots(len(rows), 2, figsize=(5.4, 2.5 * len(rows)), squeeze=False, layout="constrained")
+    for pair_of_axes, (name, picture, pair) in zip(axes, rows, strict=True):
+        for axis, title, shown, values, box in (
+            (pair_of_axes[0], "query", query, pair.query, pair.query_box),
+            (pair_of_axes[1], f"{name}: similarity {pair.similarity:.2f}", picture, pair.hit, pair.hit_box),
+        ):
+            heat = _draw(axis, shown, values, box, high)
+            axis.set_title(title, fontsize=8)
+    label = "share of the similarity" if found.method == "shares" else "cosine with the best match"
+    figure.colorbar(heat, ax=axes, label=label, shrink=0.8)
     plt.close(figure)
     print(found)
+    if control:
+        print(f"The control: similarity {control[1].similarity:.3f}.")
     return figure
+
+
+def _draw(axis: "Axes", picture: Source, values: np.ndarray, box: Box, high: float) -> "AxesImage":
+    """Draw a map in color over its picture in grey, so that it is seen on dark pictures too."""
+    image = open_image(picture)
+    left, right = (share * image.width for share in box[::2])
+    top, bottom = (share * image.height for share in box[1::2])
+    axis.imshow(image.convert("L"), cmap="gray", vmin=0, vmax=255)
+    extent = (left, right, bottom, top)
+    heat = axis.imshow(values, cmap="inferno", vmin=0, vmax=high, alpha=0.65, extent=extent, interpolation="bilinear")
+    axis.set(xlim=(0, image.width), ylim=(image.height, 0))
+    axis.axis("off")
+    return heat

@@ -63,3 +63,72 @@ def test_a_right_session_is_taken_in_any_form(session) -> None:
     assert is_right(check.red_but_no_mug, session)
     session.change(allowed={"category": tuple(reversed(others(session))), "color": ("red",), "background": ()})
     assert is_right(check.red_but_no_mug, session)
+
+
+MUG = DATA / "queries" / "mug_1.jpg"
+PART = (40, 40, 300, 300)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("", "into the quotes"),
+        (..., "into the quotes"),
+        ("vase", "not a vase"),
+        ("cup", "none of"),
+        (5, "none of"),
+        ("a mug", "none of"),
+    ],
+)
+def test_a_wrong_category_of_a_part_gets_the_hint_that_fits(session, wrong, said: str) -> None:
+    assert said in hint(check.category_of_a_part, session, MUG, PART, wrong)
+
+
+@pytest.mark.parametrize("right", ["mug", "Mug", " mug "])
+def test_a_right_category_of_a_part_is_taken_in_any_form(session, right) -> None:
+    assert is_right(check.category_of_a_part, session, MUG, PART, right)
+    assert session.query.box is None, "the learner's session stays as it is"
+
+
+def observing(slider, session):
+    slider.observe(lambda change: session.change(limit=change["new"]), "value")
+
+
+def observing_by_value(slider, session):
+    def moved(change):
+        session.change(limit=slider.value)
+
+    slider.observe(moved, names="value")
+    return slider
+
+
+def observing_everything(slider, session):
+    slider.observe(lambda change: session.change(limit=slider.value))
+
+
+def late_mistake(slider, session):
+    def moved(change):
+        session.change(limit=change.neu)
+
+    slider.observe(moved, "value")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (None, "should be a function"),
+        (lambda slider, session: None, "still shows 5"),
+        (lambda slider, session: session.change(limit=slider.value), "still shows 5"),
+        (lambda slider, session: slider.observe(lambda change: session.change(limit=change["old"]), "value"), "shows"),
+        (lambda slider, session: slider.watch(session), "AttributeError"),
+        (lambda slider: None, "can't be called"),
+        (late_mistake, "session.change(limit=change.neu)"),
+    ],
+)
+def test_a_slider_that_changes_nothing_gets_the_hint_that_fits(kit, extractor, wrong, said: str) -> None:
+    assert said in hint(check.slider_changes_session, wrong, kit, extractor)
+
+
+@pytest.mark.parametrize("right", [observing, observing_by_value, observing_everything])
+def test_a_slider_that_changes_the_session_is_taken_in_any_form(kit, extractor, right) -> None:
+    assert is_right(check.slider_changes_session, right, kit, extractor)
