@@ -29,6 +29,19 @@ TRY_IT: dict[str, dict[str, str]] = {
         'queries.root / "queries/teapot_2.jpg", "teapot"': 'str(queries.root / "queries/vase_2.jpg"), None',
         'EDITS["crop a tenth"]': 'EDITS["crop to half"]',
     },
+    "05_explore_interactively": {
+        '("guitar_1.jpg", "mug_1.jpg")': '("candle_1.jpg", "mug_1.jpg")',
+        'not any(hit.category == "guitar"': 'not any(hit.category == "candle"',
+        'found.count("guitar")': 'found.count("candle")',
+    },
+    "06_measure_quality": {
+        "sample = np.arange(0, len(rows), 14)": (
+            "from PIL import ImageFilter\n"
+            'EDITS["blur"] = lambda image: image.filter(ImageFilter.GaussianBlur(6))\n'
+            "sample = np.arange(0, len(rows), 14)"
+        ),
+        "(places.clip(1e-6) ** 3).mean(0) ** (1 / 3)": "(places.clip(1e-6) ** 10).mean(0) ** (1 / 10)",
+    },
 }
 
 

@@ -5,7 +5,7 @@ from helpers.check.lesson_02 import look_alike, mean_pooling, number_of_tokens
 from helpers.check.lesson_03 import batches, filter_finds, second_ingest
 from helpers.check.lesson_04 import blue_from_the_second, distance_to_itself, precision
 from helpers.check.lesson_05 import category_of_a_part, red_but_no_mug, slider_changes_session
-from helpers.check.lesson_06 import average_precision
+from helpers.check.lesson_06 import average_precision, threshold_without_alarms, width_with_four_times
 from helpers.check.lesson_07 import smallest_nprobe
 
 __all__ = [
@@ -26,4 +26,6 @@ __all__ = [
     "second_ingest",
     "slider_changes_session",
     "smallest_nprobe",
+    "threshold_without_alarms",
+    "width_with_four_times",
 ]

@@ -1,8 +1,12 @@
-"""Checks of lesson 6: measures."""
+"""Checks of lesson 6: an interval, a threshold, a measure."""
 
 from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 from helpers.check.answers import NotYet, call, exercise, near, number
+from helpers.quality.metrics import bootstrap_interval
 
 # answers to [True, False, True, False, False] with three relevant images in all, and what went wrong
 MISTAKES = {
@@ -13,6 +17,39 @@ MISTAKES = {
     2 / 3: "that is recall at 5; you want the precision at the rank of each relevant hit, and their mean.",
     1 / 9: "a relevant hit counts in its own precision: count it first, then divide by the rank.",
 }
+
+
+@exercise
+def width_with_four_times(values: np.ndarray, groups: np.ndarray, answer: Any) -> str:
+    """How wide an interval is with four times as many groups, as a fraction of now, predicted; here it is drawn."""
+    predicted = number(answer)
+    now = bootstrap_interval(values, groups)
+    names = np.concatenate([[f"{group} {copy}" for group in groups] for copy in range(4)])
+    then = bootstrap_interval(np.tile(values, 4), names, draws=2_000)
+    ratio = (then.high - then.low) / (now.high - now.low)
+    if near(predicted, 1):
+        raise NotYet("1 is as wide as now; more queries say more.")
+    if near(predicted, 0.25) or near(predicted, 4):
+        raise NotYet("it does not change as the number of queries does: what falls with the *square root* of it?")
+    if predicted > 1:
+        raise NotYet(f"{predicted:g} times as wide would be less sure; more queries say more.")
+    if abs(predicted - ratio) > 0.1:
+        raise NotYet(f"not {predicted:g}: the width falls with the square root of the number of queries.")
+    return f"drawn here, it is {ratio:.2f} times as wide."
+
+
+@exercise
+def threshold_without_alarms(copies: np.ndarray, strangers: np.ndarray, answer: Any) -> str:
+    """A threshold that lets no stranger in, and as many of the copies as possible."""
+    chosen = number(answer)
+    let_in = int((strangers >= chosen).sum())
+    if let_in:
+        raise NotYet(f"{let_in} of {len(strangers)} strangers have a similarity of {chosen:g} or more: go higher.")
+    best = int((copies > strangers.max()).sum())
+    passed = int((copies >= chosen).sum())
+    if passed < best:
+        raise NotYet(f"no stranger passes, but only {passed} copies do; {best} are possible: go lower.")
+    return f"{passed} of {len(copies)} copies are recognised, and no stranger is let in."
 
 
 @exercise

@@ -13,6 +13,7 @@ from helpers.quality.metrics import (
     quality,
     recall_at_k,
     table,
+    wilson_interval,
 )
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "show_sharing",
     "show_threshold",
     "table",
+    "wilson_interval",
 ]

@@ -182,6 +182,27 @@ def bootstrap_interval(
     return Interval(float(values.mean()), float(low), float(high))
 
 
+def wilson_interval(right: int, of: int, *, confidence: float = 0.95) -> Interval:
+    """Return a share with Wilson's interval, which fits shares near 0 and 1 too.
+
+    Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927). It takes the cases as
+    independent: queries of one kind are not quite.
+
+    Parameters
+    ----------
+    right, of : int
+        How many of how many, of at least one.
+    confidence : float
+        How often such an interval should hold the truth.
+    """
+    from scipy.stats import binomtest  # scipy comes with scikit-learn
+
+    if not 0 <= right <= of or of < 1:
+        raise ValueError(f"{right} of {of}: at least one case is needed, and no more can be right than there are.")
+    found = binomtest(right, of).proportion_ci(confidence, "wilson")
+    return Interval(right / of, float(found.low), float(found.high))
+
+
 @dataclass(frozen=True)
 class Quality:
     """A row of the table: what a kind of feature is worth.

@@ -72,3 +72,51 @@ def test_a_wrong_average_precision_gets_the_hint_that_fits(wrong, said: str) -> 
 )
 def test_a_right_average_precision_is_taken_in_any_form(right) -> None:
     assert is_right(check.average_precision, right)
+
+
+GROUPS = np.repeat(np.arange(30), 2)
+VALUES = np.clip(np.repeat(np.random.default_rng(0).normal(0.9, 0.1, 30), 2), 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (..., "in place of"),
+        (1, "as wide as now"),
+        (0.25, "square root"),
+        (2, "less sure"),
+        (0.8, "not 0.8"),
+        ("half", "a str"),
+    ],
+)
+def test_a_wrong_width_gets_the_hint_that_fits(wrong, said: str) -> None:
+    assert said in hint(check.width_with_four_times, VALUES, GROUPS, wrong)
+
+
+@pytest.mark.parametrize("right", [0.5, Fraction(1, 2), np.float32(0.5)])
+def test_a_right_width_is_taken_in_any_form(right) -> None:
+    assert is_right(check.width_with_four_times, VALUES, GROUPS, right)
+
+
+COPIES, STRANGERS = np.array([0.7, 0.85, 0.9, 0.95]), np.array([0.5, 0.6, 0.8])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (..., "in place of"),
+        (0.8, "1 of 3 strangers"),
+        (0.5, "3 of 3 strangers"),
+        (0.92, "only 1 copies do; 3 are possible"),
+        (1.5, "go lower"),
+        ([0.81, 0.82], "a list"),
+        (float("nan"), "NaN"),
+    ],
+)
+def test_a_wrong_threshold_gets_the_hint_that_fits(wrong, said: str) -> None:
+    assert said in hint(check.threshold_without_alarms, COPIES, STRANGERS, wrong)
+
+
+@pytest.mark.parametrize("right", [0.801, 0.85, np.nextafter(0.8, 1), np.array(0.82)])
+def test_a_right_threshold_is_taken_in_any_form(right) -> None:
+    assert is_right(check.threshold_without_alarms, COPIES, STRANGERS, right)

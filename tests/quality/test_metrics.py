@@ -21,6 +21,7 @@ from helpers.quality.metrics import (
     quality,
     recall_at_k,
     table,
+    wilson_interval,
 )
 
 ONE = np.array([[True, False, True, False, False]])  # two of three relevant images found, at ranks 1 and 3
@@ -201,3 +202,20 @@ def test_by_chance_means_by_chance(rng: np.random.Generator) -> None:
     assert found.chance == pytest.approx(0.25, abs=0.02)
     assert found.share == pytest.approx(found.chance, abs=0.07)
     assert found.matched == pytest.approx(found.chance, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("right", "of", "low", "high"), [(54, 56, 0.88, 0.99), (0, 10, 0.0, 0.28), (10, 10, 0.72, 1.0)]
+)
+    ("right", "of", "low", "high"), [(54, 56, 0.88, 0.99), (0, 10, 0.0, 0.28), (10, 10, 0.72, 1.0)]
+)
+def test_a_share_near_1_has_an_interval_that_is_never_certain(right: int, of: int, low: float, high: float) -> None:
+    """Values of Wilson's formula, worked out by hand: (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)."""
+    found = wilson_interval(right, of)
+    assert (found.mean, found.low, found.high) == pytest.approx((right / of, low, high), abs=0.005)
+
+
+@pytest.mark.parametrize(("right", "of"), [(1, 0), (3, 2), (-1, 2)])
+def test_a_share_of_nothing_has_no_interval(right: int, of: int) -> None:
+    with pytest.raises(ValueError, match=f"{right} of {of}"):
+        wilson_interval(right, of)
