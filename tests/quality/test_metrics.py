@@ -207,8 +207,6 @@ def test_by_chance_means_by_chance(rng: np.random.Generator) -> None:
 @pytest.mark.parametrize(
     ("right", "of", "low", "high"), [(54, 56, 0.88, 0.99), (0, 10, 0.0, 0.28), (10, 10, 0.72, 1.0)]
 )
-    ("right", "of", "low", "high"), [(54, 56, 0.88, 0.99), (0, 10, 0.0, 0.28), (10, 10, 0.72, 1.0)]
-)
 def test_a_share_near_1_has_an_interval_that_is_never_certain(right: int, of: int, low: float, high: float) -> None:
     """Values of Wilson's formula, worked out by hand: (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)."""
     found = wilson_interval(right, of)
