@@ -42,6 +42,7 @@ TRY_IT: dict[str, dict[str, str]] = {
         ),
         "(places.clip(1e-6) ** 3).mean(0) ** (1 / 3)": "(places.clip(1e-6) ** 10).mean(0) ** (1 / 10)",
     },
+    "07_choose_an_index": {"query = np.array([4.4, 3.8])": "query = np.array([5.0, 5.0])"},  # and SMALLER's LARGEST
 }
 
 

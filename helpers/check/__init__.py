@@ -6,7 +6,7 @@ from helpers.check.lesson_03 import batches, filter_finds, second_ingest
 from helpers.check.lesson_04 import blue_from_the_second, distance_to_itself, precision
 from helpers.check.lesson_05 import category_of_a_part, red_but_no_mug, slider_changes_session
 from helpers.check.lesson_06 import average_precision, threshold_without_alarms, width_with_four_times
-from helpers.check.lesson_07 import smallest_nprobe
+from helpers.check.lesson_07 import comparisons, plan_fits, smallest_nprobe
 
 __all__ = [
     "average_precision",
@@ -14,12 +14,14 @@ __all__ = [
     "blue_from_the_second",
     "category_of_a_part",
     "compares_by_distance",
+    "comparisons",
     "distance_to_itself",
     "filter_finds",
     "look_alike",
     "mean_pooling",
     "museum_schema",
     "number_of_tokens",
+    "plan_fits",
     "precision",
     "red_but_no_mug",
     "refused_rows",

@@ -1,12 +1,52 @@
 """Checks of lesson 7: what an index gives for what it costs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from helpers.check.answers import NotYet, call, exercise, whole
+from helpers.indexing.size import size
 
 FOUND = (0.41, 0.62, 0.80, 0.80, 0.93, 0.95, 0.99, 1.0)  # recall at nprobe 1, 2, ...
+
+
+@exercise
+def comparisons(*, count: int, nlist: int, nprobe: int, answer: Any) -> str:
+    """How many comparisons a search in lists of equal size makes, predicted."""
+    predicted, in_lists = whole(answer), nprobe * count // nlist
+    if predicted == in_lists:
+        raise NotYet(
+            f"{in_lists} vectors lie in {nprobe} lists; with what is the query compared before, to choose them?"
+        )
+    if predicted == nlist:
+        raise NotYet(f"{nlist} are the centers; what of the vectors in the lists that are searched?")
+    if predicted in (count, count + nlist):
+        raise NotYet(f"that is every vector; only {nprobe} of {nlist} lists are searched.")
+    if predicted == count // nlist + nlist:
+        raise NotYet(f"that is one list and the centers; nprobe is {nprobe}.")
+    if predicted != nlist + in_lists:
+        raise NotYet(f"not {predicted}: how many vectors are in a list, how many lists are searched, how many centers?")
+    return f"{nlist} centers and {in_lists} vectors, {predicted / count:.0%} of what FLAT compares."
+
+
+@exercise
+def plan_fits(plan: Mapping[str, Any], *, memory_gb: float) -> str:
+    """A plan for four million vectors that fits into a machine's memory."""
+    if not isinstance(plan, Mapping) or plan.keys() != {"count", "dim", "index_type", "replicas"}:
+        raise NotYet("plan is a dict with count, dim, index_type and replicas.")
+    if whole(plan["count"]) != 4_000_000:
+        raise NotYet("the four million vectors must stay: nobody wants to lose pictures.")
+    try:
+        needs = size(4_000_000, whole(plan["dim"]), plan["index_type"], replicas=whole(plan["replicas"]))
+    except ValueError as error:
+        raise NotYet(f"that can't be: {error}.") from None
+    if whole(plan["dim"]) < 32:
+        raise NotYet(f"{plan['dim']} numbers hardly tell pictures apart: see lesson 5's map, which has 2.")
+    gigabytes = needs.memory / 1e9
+    if gigabytes > memory_gb:
+        raise NotYet(f"it needs {gigabytes:.1f} GB of memory, {memory_gb:g} are there.")
+    return f"it needs {gigabytes:.1f} of {memory_gb:g} GB."
 
 
 @exercise

@@ -67,3 +67,48 @@ def test_a_wrong_search_for_nprobe_gets_the_hint_that_fits(wrong, said: str) -> 
 )
 def test_a_right_search_for_nprobe_is_taken_in_any_form(right) -> None:
     assert is_right(check.smallest_nprobe, right)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (..., "in place of"),
+        (400, "compared before"),
+        (100, "the centers"),
+        (10_000, "every vector"),
+        (200, "nprobe is 4"),
+        (4, "not 4"),
+        ("500", "a str"),
+    ],
+)
+def test_a_wrong_number_of_comparisons_gets_the_hint_that_fits(wrong, said: str) -> None:
+    assert said in hint(lambda: check.comparisons(count=10_000, nlist=100, nprobe=4, answer=wrong))
+
+
+@pytest.mark.parametrize("right", [500, 500.0, np.int64(100 + 4 * 100)])
+def test_a_right_number_of_comparisons_is_taken_in_any_form(right) -> None:
+    assert is_right(lambda: check.comparisons(count=10_000, nlist=100, nprobe=4, answer=right))
+
+
+PLAN = {"count": 4_000_000, "dim": 768, "index_type": "HNSW", "replicas": 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, "25.7 GB of memory, 16 are there"),
+        ({"count": 1_000_000}, "must stay"),
+        ({"replicas": 0}, "can't be"),
+        ({"index_type": "IVF"}, "can't be"),
+        ({"dim": 8}, "hardly tell"),
+        ({"dim": ...}, "in place of"),
+        ({"more": 1}, "a dict with"),
+    ],
+)
+def test_a_plan_that_does_not_fit_gets_the_hint_that_fits(change, said: str) -> None:
+    assert said in hint(lambda: check.plan_fits(PLAN | change, memory_gb=16))
+
+
+@pytest.mark.parametrize("change", [{"replicas": 1}, {"dim": 384}, {"index_type": "IVF_FLAT", "replicas": 1}])
+def test_a_plan_that_fits_is_taken_in_any_form(change) -> None:
+    assert is_right(lambda: check.plan_fits(PLAN | change, memory_gb=16))
