@@ -17,7 +17,7 @@ def comparisons(*, count: int, nlist: int, nprobe: int, answer: Any) -> str:
     predicted, in_lists = whole(answer), nprobe * count // nlist
     if predicted == in_lists:
         raise NotYet(
-            f"{in_lists} vectors lie in {nprobe} lists; with what is the query compared before, to choose them?"
+            f"{in_lists} vectors lie in {nprobe} lists; what is the query compared with before that?"
         )
     if predicted == nlist:
         raise NotYet(f"{nlist} are the centers; what of the vectors in the lists that are searched?")

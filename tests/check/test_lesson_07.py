@@ -73,7 +73,7 @@ def test_a_right_search_for_nprobe_is_taken_in_any_form(right) -> None:
     ("wrong", "said"),
     [
         (..., "in place of"),
-        (400, "compared before"),
+        (400, "compared with before"),
         (100, "the centers"),
         (10_000, "every vector"),
         (200, "nprobe is 4"),
