@@ -39,13 +39,6 @@ def text_of(cell: nbformat.NotebookNode) -> str:
     return "\n".join(parts)
 
 
-@pytest.fixture
-def taught(runner: Runner, kit_home: Path) -> Runner:
-    """Return what executes notebooks beside a Memora that holds what the earlier lessons stored."""
-    shutil.copytree(kit_home, runner.home / "memora")
-    return runner
-
-
 def test_there_are_notebooks_to_test() -> None:
     assert NAMES[:3] == ["00_first_search", "01_create_a_collection", "02_extract_features"]
 

@@ -16,9 +16,7 @@ def comparisons(*, count: int, nlist: int, nprobe: int, answer: Any) -> str:
     """How many comparisons a search in lists of equal size makes, predicted."""
     predicted, in_lists = whole(answer), nprobe * count // nlist
     if predicted == in_lists:
-        raise NotYet(
-            f"{in_lists} vectors lie in {nprobe} lists; what is the query compared with before that?"
-        )
+        raise NotYet(f"{in_lists} vectors lie in {nprobe} lists; what is the query compared with before that?")
     if predicted == nlist:
         raise NotYet(f"{nlist} are the centers; what of the vectors in the lists that are searched?")
     if predicted in (count, count + nlist):

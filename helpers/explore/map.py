@@ -3,7 +3,7 @@
 import colorsys
 import html
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from helpers.ingest import FIELDS, stored_rows
 from helpers.labels import drawable, finished
 from helpers.memora import InvalidRequestError, Memora, MemoraError
 from helpers.plots import picture_map
+from helpers.quality.factors import Sharing
 from helpers.search import as_matrix
 
 if TYPE_CHECKING:
@@ -90,23 +91,50 @@ class CollectionMap:
         weights = np.clip(similarity[nearest], 1e-6, None) ** 4
         return weights @ self.places[nearest] / weights.sum()
 
-    def neighbours_share(self, name: str) -> float:
-        """Return how often a picture's five nearest on the map have the same value of a field as itself, 0 to 1."""
-        values = np.array([str(one.get(name, "")) for one in self.metadata])
-        apart = ((self.places[:, None] - self.places[None]) ** 2).sum(-1)
-        np.fill_diagonal(apart, np.inf)
-        nearest = np.argsort(apart, axis=1)[:, :NEIGHBOURS]
-        return float((values[nearest] == values[:, None]).mean())
+    def neighbours_share(self, name: str, *, without: Collection[str] = ()) -> Sharing:
+        """Measure how often a picture and its five nearest on the map have the same value of a field.
+
+        Parameters
+        ----------
+        name : str
+            The field, such as `color`.
+        without : collection of str
+            Categories to leave out, such as those that come only in some surroundings.
+
+        Returns
+        -------
+        Sharing
+            `matched`: with a random picture of each neighbour's category in its place. A lemon lies among lemons, and
+            so among yellow things: only a share above `matched` is the field's own doing.
+        """
+        from sklearn.neighbors import NearestNeighbors
+
+        kept = [n for n, one in enumerate(self.metadata) if str(one.get("category", "")) not in without]
+        kinds = np.unique([str(self.metadata[n].get("category", "")) for n in kept], return_inverse=True)[1]
+        values = np.unique([str(self.metadata[n].get(name, "")) for n in kept], return_inverse=True)[1]
+        places = self.places[kept]
+        asked = min(NEIGHBOURS, len(kept) - 1)
+        nearest = NearestNeighbors(n_neighbors=asked).fit(places).kneighbors(return_distance=False)
+        counts = np.zeros((kinds.max() + 1, values.max() + 1), int)
+        np.add.at(counts, (kinds, values), 1)
+        itself = kinds[nearest] == kinds[:, None]  # a picture does not stand for its own neighbour
+        like, peers = counts[kinds[nearest], values[:, None]] - itself, counts.sum(1)[kinds[nearest]] - itself
+        of_value = counts.sum(0)
+        return Sharing(
+            share=float((values[nearest] == values[:, None]).mean()),
+            chance=float((of_value * (of_value - 1)).sum() / (len(kept) * (len(kept) - 1))),
+            matched=float((like / np.maximum(peers, 1)).mean()),
+        )
 
     def __str__(self) -> str:
-        names = [name for name in self.metadata[0] if len({one[name] for one in self.metadata}) <= 60]
-        shares = [f"{n} {self.neighbours_share(n):.2f} (by chance {self._chance(n):.2f})" for n in names]
         text = f"{len(self.ids)} pictures by {self.method}"
-        return f"{text}; of a picture's five nearest on the map have the same {', '.join(shares)}" if shares else text
-
-    def _chance(self, name: str) -> float:
-        counts = np.unique([str(one.get(name, "")) for one in self.metadata], return_counts=True)[1]
-        return float((counts * (counts - 1)).sum() / (len(self.ids) * (len(self.ids) - 1)))
+        if not any(one.get("category") for one in self.metadata):
+            return text
+        found = self.neighbours_share("category")
+        return (
+            f"{text}; of a picture's five nearest on the map are of its category: {found.share:.2f} "
+            f"(by chance {found.chance:.2f})"
+        )
 
 
 def project(vectors: np.ndarray, method: str = "t-SNE") -> np.ndarray:
