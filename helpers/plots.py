@@ -21,6 +21,7 @@ THUMB = 160  # pixels of a thumbnail's side
 BLUE, VERMILION, GREEN, PURPLE, ORANGE = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"
 LIGHT_BLUE, PALE_BLUE = "#9ecae9", "#d6e8f5"
 DARK_GREY, GREY, LIGHT_GREY = "#57606a", "#8c959f", "#d0d7de"
+APART = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, "#56b4e9", "#f0e442", "#000000")  # eight that are told apart
 SERIES = ((BLUE, "o"), (VERMILION, "s"), (GREEN, "^"), (PURPLE, "D"))  # each series also has a marker of its own
 
 

@@ -1,9 +1,8 @@
 """A map of a whole collection: every picture's vector projected onto a plane."""
 
-import colorsys
 import html
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from helpers.images import DATA
 from helpers.ingest import FIELDS, stored_rows
 from helpers.labels import drawable, finished
 from helpers.memora import InvalidRequestError, Memora, MemoraError
-from helpers.plots import picture_map
+from helpers.plots import APART, GREY, picture_map
 from helpers.quality.factors import Sharing
 from helpers.search import as_matrix
 
@@ -199,14 +198,20 @@ def map_collection(client: Memora, collection: str, method: str = "t-SNE") -> Co
     return CollectionMap([r["id"] for r in rows], [r["image_path"] for r in rows], metadata, vectors, places, method)
 
 
-def colors_of(values: list[str]) -> dict[str, str]:
-    """Give each value a CSS color: its own where it is the name of one, else one of a wheel."""
-    others = [value for value in dict.fromkeys(sorted(values)) if value not in REAL_COLORS]
+def colors_of(values: Sequence[str]) -> dict[str, str]:
+    """Give values a CSS color: their own where they are the names of colors; else one of eight that are told apart.
+
+    The most frequent values come first; grey stands for the values beyond those eight.
+    """
+    others = Counter(value for value in sorted(values) if value not in REAL_COLORS).most_common()
     colors = {value: value for value in values if value in REAL_COLORS}
-    for number, value in enumerate(others):
-        red, green, blue = colorsys.hls_to_rgb(number / len(others), 0.35 + 0.25 * (number % 2), 0.8)
-        colors[value] = f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
-    return colors
+    return colors | {value: APART[n] if n < len(APART) else GREY for n, (value, _) in enumerate(others)}
+
+
+def _legend(colors: dict[str, str]) -> list[tuple[str, str]]:
+    """Return the colors of a map with what each stands for."""
+    named = [(value, color) for value, color in sorted(colors.items()) if color != GREY]
+    return named + ([("others", GREY)] if GREY in colors.values() else [])
 
 
 def map_panel(
@@ -259,7 +264,7 @@ def map_panel(
         values = [str(meta.get(switch.value, "")) for meta in made.metadata]
         colors = colors_of(values)
         view.colors = [colors[value] for value in values]
-        squares = [f"<li><span style='background:{colors[v]}'></span>{html.escape(v)}</li>" for v in sorted(colors)]
+        squares = [f"<li><span style='background:{c}'></span>{html.escape(v)}</li>" for v, c in _legend(colors)]
         legend.value = f"<ul class='memora-legend'>{''.join(squares)}</ul>"
 
     def mark() -> None:
@@ -312,9 +317,10 @@ def show_map(
     if query is not None:
         place = made.place(query)
         around = np.argsort(((made.places - place) ** 2).sum(1))[:NEIGHBOURS]
-        most = Counter(values[i] for i in around).most_common(1)[0][0]
-        print(f"The ring is the query: it lies among pictures of {by} {most}.")
+        field = "category" if "category" in made.metadata[0] else by
+        most = Counter(str(made.metadata[i].get(field, "")) for i in around).most_common(1)[0][0]
+        print(f"The ring is the query: it lies among pictures of {field} {most}.")
     figure = picture_map([root / path for path in made.paths], made.places, [colors[v] for v in values], place)
-    legend = [Line2D([], [], color=colors[v], lw=5, label=drawable(v)) for v in sorted(colors)]
+    legend = [Line2D([], [], color=color, lw=5, label=drawable(value)) for value, color in _legend(colors)]
     figure.legend(handles=legend, loc="outside lower center", ncols=7, fontsize=8)
     return finished(figure)

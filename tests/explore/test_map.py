@@ -5,10 +5,11 @@ import pytest
 
 from helpers.connect import COLLECTION
 from helpers.explore.browser import MapView
-from helpers.explore.map import colors_of, map_collection, map_panel, project, show_map
+from helpers.explore.map import CollectionMap, colors_of, map_collection, map_panel, project, show_map
 from helpers.memora import Memora
+from helpers.plots import GREY
 from tests.explore.conftest import QUERY
-from tests.facts import KINDS, PICTURES
+from tests.facts import PICTURES
 
 
 def test_the_map_keeps_neighbours_together_far_beyond_chance(kit, extractor):
@@ -16,8 +17,9 @@ def test_the_map_keeps_neighbours_together_far_beyond_chance(kit, extractor):
     assert made.places.shape == (PICTURES, 2)
     assert made.places.min() >= 0
     assert made.places.max() <= 1
-    assert made.neighbours_share("category") > 0.8  # by chance 0.03
-    assert map_collection(kit, COLLECTION, "PCA").neighbours_share("category") < made.neighbours_share("category")
+    assert made.neighbours_share("category").share > 0.8  # by chance 0.03
+    by_pca = map_collection(kit, COLLECTION, "PCA").neighbours_share("category")
+    assert by_pca.share < made.neighbours_share("category").share
 
 
 def test_the_query_lies_among_its_like(kit, extractor):
@@ -46,22 +48,43 @@ def test_the_map_for_readers_says_in_words_what_it_shows(kit, capsys):
     figure = show_map(made, by="color")
     assert len(figure.axes[0].artists) == PICTURES
     assert capsys.readouterr().out.startswith(
-        f"{PICTURES} pictures by PCA; of a picture's five nearest on the map have the same category"
+        f"{PICTURES} pictures by PCA; of a picture's five nearest on the map are of its category"
     )
 
 
 def test_the_map_for_readers_marks_where_the_query_lies_and_names_its_colors(kit, mug, capsys):
     made = map_collection(kit, COLLECTION)
-    figure = show_map(made, query=mug.vector)
+    figure = show_map(made, by="background", query=mug.vector)
     ring = figure.axes[0].lines[-1].get_xydata()[0]
     assert ring == pytest.approx(made.place(mug.vector))
     assert capsys.readouterr().out.splitlines()[1] == "The ring is the query: it lies among pictures of category mug."
-    assert "mug" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "wood" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
-def test_colors_are_their_own_and_other_values_differ():
+def test_colors_are_their_own_and_eight_others_are_told_apart():
     assert colors_of(["red", "wood", "grass"])["red"] == "red"
-    assert len(set(colors_of(KINDS).values())) == len(KINDS)
+    values = [f"value {n}" for n in range(20) for _ in range(n)]  # the last ones are the most frequent
+    colors = colors_of(values)
+    frequent = [colors[f"value {n}"] for n in range(12, 20)]
+    assert len(set(frequent)) == 8
+    assert {colors[f"value {n}"] for n in range(1, 12)} == {GREY}
+
+
+def test_a_field_that_only_follows_the_kind_is_not_above_its_matched_share():
+    """Three kinds in three heaps; color goes with the kind, light with the place inside a heap."""
+    rng = np.random.default_rng(0)
+    centers = np.array([[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]])
+    inside = rng.normal(scale=0.05, size=(180, 2))
+    kinds, left = np.repeat([0, 1, 2], 60), inside[:, 0] < 0
+    metadata = [
+        {"category": str(k), "color": "yellow" if k else "red", "light": "sun" if here else "shade"}
+        for k, here in zip(kinds, left, strict=True)
+    ]
+    made = CollectionMap([*range(180)], [""] * 180, metadata, np.zeros((180, 2)), centers[kinds] + inside, "t-SNE")
+    color, light = made.neighbours_share("color"), made.neighbours_share("light")
+    assert color.share == color.matched == 1 > color.chance
+    assert light.share > light.matched + 0.3
+    assert made.neighbours_share("color", without=["0"]).chance == 1
 
 
 def test_the_map_widget_searches_by_what_is_clicked_and_marks_the_query(mug):
@@ -94,4 +117,4 @@ def test_a_map_that_cannot_be_made_is_told_below_its_frame(mug, monkeypatch):
     monkeypatch.setattr(mug, "client", client)
     mug.search()
     assert len(view.items) == PICTURES, "it is made when Memora is back"
-    assert "mug" in box.children[-1].value
+    assert "alarm_clock" in box.children[-1].value
