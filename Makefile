@@ -56,7 +56,7 @@ demo: $(STAMP) $(ENGINE) ## the main job: ingest our pictures, search them, draw
 	$(BIN)/python -m helpers.demo
 
 lab: $(STAMP) $(ENGINE) ## open JupyterLab on the first notebook
-	$(BIN)/jupyter lab --ServerApp.root_dir=. --ServerApp.tornado_settings="{'websocket_max_message_size': 104857600}" --LabApp.default_url=/lab/tree/notebooks/01_create_a_collection.ipynb $(LAB)
+	$(BIN)/jupyter lab --ServerApp.root_dir=. --ServerApp.tornado_settings="{'websocket_max_message_size': 104857600}" --LabApp.default_url=/lab/tree/notebooks/00_first_search.ipynb $(LAB)
 
 serve: $(STAMP) $(ENGINE) ## serve the local Memora to other programs on this machine
 	@$(BIN)/python -m local_memora $(SERVE)
