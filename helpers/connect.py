@@ -8,6 +8,8 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
+from collections import deque
 from pathlib import Path
 
 import httpx
@@ -17,6 +19,7 @@ from helpers.settings import HOSTED, ROOT, from_root, setting
 
 COLLECTION = "reverse_image_search"  # one name in all notebooks
 LOCAL_KEY, LOCAL_PROJECT = "no-secret-in-this-process", "local"
+START_SECONDS = 120.0  # for a served playground, on a busy machine
 LOCAL_URL = "http://local-memora.invalid"  # never resolved: requests go to the application in this process
 
 
@@ -59,7 +62,7 @@ def connect() -> Memora:
         project_id=settings["MEMORA_PROJECT_ID"],
         base_url=settings["MEMORA_URL"],
     )
-    print(f"Memora: project {client.project_id!r} at {settings['MEMORA_URL']}")
+    print(f"Memora: project {client.project_id!r} at {client.base_url}")
     return client
 
 
@@ -169,19 +172,47 @@ def _drop_database(engine: str, project: str) -> None:
 
 
 def _serve(home: Path) -> Memora:
+    """Start `python -m local_memora` and wait until it has said how to reach it."""
     command = [sys.executable, "-m", "local_memora", "--port=0", f"--engine={home}"]
     server = subprocess.Popen(
         command,
         cwd=ROOT,
         env={**os.environ, "MEMORA_API_KEY": "", "MEMORA_PROJECT_ID": ""},  # a key of its own
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
         text=True,
     )
-    atexit.register(server.wait, timeout=10)
-    atexit.register(server.terminate)  # first: the last registered is the first called
-    assert server.stdout is not None
-    printed = dict(line.strip().partition("=")[::2] for line in (server.stdout.readline() for _ in HOSTED))
-    if set(printed) != set(HOSTED):
-        raise UnavailableError("The served playground did not start. Run `make serve` in a terminal: it says why.")
-    return Memora(printed["MEMORA_API_KEY"], printed["MEMORA_PROJECT_ID"], printed["MEMORA_URL"])
+    atexit.register(_stop, server)
+    said: deque[str] = deque(maxlen=20)  # lines
+    settings: dict[str, str] = {}
+    told = threading.Event()
+
+    def listen() -> None:  # as long as it runs: a full pipe would stop it
+        assert server.stdout is not None
+        for line in server.stdout:
+            said.append(line)
+            name, _, value = line.strip().partition("=")
+            if name in HOSTED:
+                settings[name] = value
+            if len(settings) == len(HOSTED):
+                told.set()
+        told.set()  # it has ended
+
+    threading.Thread(target=listen, daemon=True).start()
+    in_time = told.wait(START_SECONDS)
+    if len(settings) < len(HOSTED):
+        _stop(server)
+        why = "ended before it served" if in_time else f"did not serve within {START_SECONDS:g} seconds"
+        printed = "".join(said).strip() or "nothing"
+        error = UnavailableError(f"The process of the served playground {why}. It printed: {printed}")
+        error.next_step = ""  # what it printed is all that is known
+        raise error
+    return Memora(settings["MEMORA_API_KEY"], settings["MEMORA_PROJECT_ID"], settings["MEMORA_URL"])
+
+
+def _stop(server: subprocess.Popen) -> None:
+    server.terminate()
+    try:
+        server.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        server.kill()

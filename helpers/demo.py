@@ -18,6 +18,7 @@ from helpers.plots import mark, show_many
 from helpers.search import search_many
 from helpers.settings import ROOT
 
+SMALL = 512  # pixels of a picture's shorter side: more than any network looks at
 T = TypeVar("T")
 
 
@@ -74,11 +75,23 @@ def _collection_for(images: Path) -> str:
 
 
 def _queries(given: list[str] | None) -> list[tuple[str, Source, str]]:
-    """Return name, picture and, where it is known, category of what to search with."""
+    """Return name, picture and, where it is known, category of what to search with.
+
+    Pictures are held as paths, and opened when they are needed: in full they would be 36 MB each. Those that were
+    fetched are held as small copies, so that they are fetched once.
+    """
     if given:
-        return [(name, open_image(name), "") for name in given]
+        return [(name, _checked(name), "") for name in given]
     folder = load_folder(DATA, part="queries")
     return [(path, folder.root / path, str(folder.metadata[path]["category"])) for path in folder.paths]
+
+
+def _checked(name: str) -> Source:
+    picture = open_image(name, SMALL)
+    if Path(name).exists():
+        return name
+    picture.thumbnail((2 * SMALL, 2 * SMALL))
+    return picture
 
 
 if __name__ == "__main__":

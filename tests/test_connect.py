@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -278,3 +279,47 @@ def test_a_playground_in_a_folder_that_is_given_leaves_it_to_its_owner(tmp_path)
     work = f"from helpers.connect import playground; playground(home=__import__('pathlib').Path({str(tmp_path)!r}))"
     subprocess.run([sys.executable, "-c", work], cwd=ROOT, check=True, capture_output=True)
     assert (tmp_path / "catalogue.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    ("goes_on", "seconds", "told"),
+    [
+        ("time.sleep(600)", 0.2, r"did not serve within 0\.2 seconds\. It printed: "),
+        ("sys.exit(3)", 600, r"(?s)ended before it served\. It printed: .*the disk is full$"),
+    ],
+    ids=["hangs", "ends"],
+)
+def test_a_served_playground_that_does_not_start_says_why(monkeypatch, root, goes_on, seconds, told):
+    """Without an end the first cell of a lesson would hang; without its words nobody could mend it."""
+    (root / "local_memora").mkdir()
+    says = "print('MEMORA_URL=http://127.0.0.1:1', flush=True); print('the disk is full', file=sys.stderr, flush=True)"
+    (root / "local_memora" / "__main__.py").write_text(f"import sys, time\n{says}\n{goes_on}\n", encoding="utf-8")
+    monkeypatch.setattr(helpers.connect, "START_SECONDS", seconds)
+    started = []
+    monkeypatch.setattr(helpers.connect.subprocess, "Popen", spying(subprocess.Popen, started))
+    with pytest.raises(UnavailableError, match=told):
+        playground(served=True)
+    assert started[0].wait(600) is not None, "nothing is left running"
+
+
+def spying(function: Callable, results: list) -> Callable:
+    """Return a function that also puts what it returns into a list."""
+
+    def call(*arguments: object, **named: object) -> object:
+        results.append(function(*arguments, **named))
+        return results[-1]
+
+    return call
+
+
+def test_a_served_playground_answers_and_goes_on_though_it_logs_much(monkeypatch):
+    """What it prints is read to the end: a pipe that nobody empties would stop it."""
+    monkeypatch.setattr(helpers.connect, "ROOT", ROOT)
+    with playground(served=True) as client:
+        assert client.collections.list() == {"data": []}
+
+
+def test_a_password_in_the_url_is_not_printed(monkeypatch, capsys):
+    set_env(monkeypatch, {**ALL_THREE, "MEMORA_URL": "https://me:secret@memora.test/v1"})
+    connect()
+    assert capsys.readouterr().out == "Memora: project 'museum' at https://memora.test/v1\n"

@@ -1,5 +1,6 @@
 """The main job in one screen, as a user runs it: from anywhere, on any folder, ending in words and not in a trace."""
 
+import base64
 import os
 import re
 import shutil
@@ -149,6 +150,17 @@ def test_a_missing_query_is_told_in_a_sentence_before_anything_is_ingested(refus
     monkeypatch.setattr(demo, "ingest", lambda *_, **__: pytest.fail("ingested first"))
     said = refused("--images", own, "--queries", DATA / "queries" / "mug_1.jpg", "missing.jpg")
     assert said == "missing.jpg: can't be read (No such file or directory)"
+
+
+def test_queries_are_held_as_paths_not_as_pictures(tmp_path, monkeypatch):
+    """Each photograph of a telephone would else take 36 MB until the end; one that is fetched is held small."""
+    names = [str(tmp_path / f"{number}.png") for number in range(3)]
+    for name in names:
+        Image.new("RGB", (3000, 2000)).save(name)
+    assert demo._queries(names) == [(name, name, "") for name in names]
+    picture = Path(names[0]).read_bytes()
+    ((_, kept, _),) = demo._queries(["data:image/png;base64," + base64.b64encode(picture).decode()])
+    assert max(kept.size) == 1024
 
 
 def test_a_query_that_is_no_picture_is_told_in_a_sentence(refused, tmp_path):

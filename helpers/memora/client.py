@@ -49,6 +49,7 @@ class Memora:
             )
         self.project_id = project_id
         self._http = Http(api_key, project_id, base_url, transport)
+        self.base_url = self._http.base_url
         self.collections = Collections(self._http)
         self.partitions = Partitions(self._http)
         self.indexes = Indexes(self._http)
@@ -56,7 +57,7 @@ class Memora:
         self.vector = self.vectors  # the blog post writes the singular; both work
 
     def __repr__(self) -> str:
-        return f"Memora(project_id={self.project_id!r}, base_url={self._http.base_url!r})"
+        return f"Memora(project_id={self.project_id!r}, base_url={self.base_url!r})"
 
     def __enter__(self) -> "Memora":
         return self
