@@ -40,8 +40,8 @@ def show_blame(rows: Mapping[str, Blame]) -> "Figure":
     figure.legend(fontsize=8, ncols=3, frameon=False, loc="outside lower center")
     for name, row in rows.items():
         print(
-            f"{name}: recall {row.recall:.2f}, right {row.precision:.2f}, of the wrong the embedding "
-            f"{row.embedding:.2f}, the index {row.index:.2f}, missing {row.missing:.2f}"
+            f"{name}: recall {row.recall:.2f}; of all hits right {row.precision:.2f}, wrong by the embedding "
+            f"{row.embedding:.2f}, wrong by the index {row.index:.2f}, missing {row.missing:.2f}"
         )
     return finished(figure)
 

@@ -38,7 +38,8 @@ def reduced(collection: np.ndarray, queries: np.ndarray, dim: int = 384) -> tupl
             f"at most {min(len(collection) - 1, collection.shape[1])}."
         )
     pca = PCA(dim, svd_solver="full").fit(collection)
-    return tuple(unit(pca.transform(part)).astype(np.float32) for part in (collection, queries))
+    stored, asked = (unit(pca.transform(part)).astype(np.float32) for part in (collection, queries))
+    return stored, asked
 
 
 def grown(vectors: np.ndarray, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -248,13 +248,14 @@ def quality(
     k : int
         For the recall.
     """
-    measures = (
-        precision_at_k(relevant, 1),
-        precision_at_k(relevant, 5),
-        recall_at_k(relevant, total, k),
-        average_precision(relevant, total),
+    return Quality(
+        name,
+        p1=bootstrap_interval(precision_at_k(relevant, 1), groups),
+        p5=bootstrap_interval(precision_at_k(relevant, 5), groups),
+        recall=bootstrap_interval(recall_at_k(relevant, total, k), groups),
+        map=bootstrap_interval(average_precision(relevant, total), groups),
+        k=k,
     )
-    return Quality(name, *(bootstrap_interval(values, groups) for values in measures), k)
 
 
 def table(rows: Sequence[Quality]) -> str:

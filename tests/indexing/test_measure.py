@@ -140,7 +140,7 @@ def test_the_bars_say_what_the_lines_say(capsys):
     assert sum(widths) == pytest.approx(1)
     begins = [patch.get_x() for patch in figure.axes[0].patches]
     assert begins == pytest.approx(np.cumsum([0, *widths[:-1]]))  # each where the one before ends
-    said = "nprobe 1: recall 0.50, right 0.50, of the wrong the embedding 0.00, the index 0.25, missing 0.25\n"
+    said = "nprobe 1: recall 0.50; of all hits right 0.50, wrong by the embedding 0.00, wrong by the index 0.25, missing 0.25\n"
     assert capsys.readouterr().out == said
     hatches = {patch.get_hatch() or patch.get_facecolor() for patch in figure.axes[0].patches}
     assert len(hatches) == 5  # told apart by more than hue
