@@ -110,7 +110,7 @@ def local_client(home: Path, engine: str | None = None, *, project: str = LOCAL_
     UnavailableError
         The Milvus server does not answer, or the package for it is missing.
     InvalidRequestError
-        The folder can't be made or opened.
+        The folder can't be made or opened, or its catalogue does not fit its tables.
     """
     from local_memora import ApiError, create_app  # the engine takes a second to import
 
@@ -118,7 +118,8 @@ def local_client(home: Path, engine: str | None = None, *, project: str = LOCAL_
         token = setting("MEMORA_ENGINE_TOKEN")
         app = create_app(engine or home, LOCAL_KEY, (project,), token=token, home=home)
     except ApiError as error:
-        raise UnavailableError(error.message, error.status) from None
+        kind = InvalidRequestError if error.status == 410 else UnavailableError  # 410: the data, with what to do
+        raise kind(error.message, error.status) from None
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise InvalidRequestError(

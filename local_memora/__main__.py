@@ -175,5 +175,22 @@ def _quoted(key: str) -> str:
     return key if re.fullmatch(r"[\w@%+=:,./-]+", key, flags=re.ASCII) else f"'{key}'"
 
 
+# Repairing -----------------------------------------------------------------------------------------------------
+
+
+@commands.command()
+@engine_option
+def repair(engine: str | Path) -> None:
+    """Make the catalogue of a data folder fit its tables again. Stop other programs that use the folder first."""
+    if isinstance(engine, str):
+        raise click.UsageError("a Milvus server keeps its own catalogue: repair is for a data folder")
+    from local_memora.engines.lance.repair import repair as rebuild  # LanceDB takes a second to import
+
+    try:
+        click.echo("\n".join(rebuild(engine)))
+    except ApiError as error:
+        raise click.ClickException(error.message) from None
+
+
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -19,6 +19,11 @@ ONLY = {
     ],
     "tests/local_memora/test_durability.py": [],
     "tests/local_memora/test_durability_disk.py": [],
+    "tests/local_memora/test_durability_two_stores.py": [
+        "test_a_lost_catalogue_is_named_and_rebuilt_from_the_tables",
+        "test_a_damaged_table_is_named_with_what_to_do_and_others_go_on",
+        "test_a_file_system_without_hard_links_is_refused_before_anything_is_made",
+    ],
     "tests/local_memora/test_serve.py": [
         "test_stdout_has_the_three_lines_and_they_make_a_client",
         "test_a_wrong_option_is_told_in_one_line",

@@ -30,8 +30,8 @@ class ApiError(Exception):
     Parameters
     ----------
     status : int
-        400 wrong request, 401 wrong key, 404 missing, 409 taken, 413 too large, 501 another engine can do it, 503 busy,
-        507 nothing can be written.
+        400 wrong request, 401 wrong key, 404 missing, 409 taken, 410 stored data is gone, damaged or not in the
+        catalogue, 413 too large, 501 another engine can do it, 503 busy, 507 nothing can be written.
     message : str
         What happened, to which input, and what to do.
     """

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from local_memora.contract.bodies import CreateParams, SearchKnobs
+from local_memora.contract.errors import ApiError
 from local_memora.contract.schema import DEFAULT_PARTITION, CollectionSchema, IndexSpec
 from local_memora.filters.parse import Node
 
@@ -110,7 +111,10 @@ class Engine(Protocol):
     """
 
     def check(self) -> None:
-        """Raise an ApiError, 410 or 503, where the engine can't work now."""
+        """Raise an ApiError, 410 or 503, where the engine, or one of its collections, can't work now."""
+
+    def fault(self, collection: Collection, error: Exception) -> ApiError | None:
+        """Explain why a call about a collection failed; None where the engine can say no more than the error."""
 
     def names(self, project: str) -> list[str]:
         """Return the names of the project's collections."""
@@ -149,6 +153,9 @@ class Engine(Protocol):
 
     def indexed_rows(self, collection: Collection, index: IndexSpec) -> int:
         """Return how many rows are in the index."""
+
+    def fail_reason(self, collection: Collection, index: IndexSpec) -> str:
+        """Return why an index could not be built; an empty text where nothing stands in its way."""
 
     def insert(self, collection: Collection, columns: dict[str, Any], partition: str) -> list[Any]:
         """Append rows whose primary keys are new, and return the keys; with autoID the engine makes them."""

@@ -14,7 +14,7 @@ from local_memora.filters import check
 from local_memora.filters.parse import Node, Operation
 from local_memora.verbs import columns
 from local_memora.verbs.rerank import Hits, rerank
-from local_memora.verbs.service import Service, known_partition, partitions_to_read
+from local_memora.verbs.service import Service, known_partition, partitions_to_read, writable
 
 GROUPABLE = ("Bool", "Int8", "Int16", "Int32", "Int64", "VarChar")
 DEFAULT_NPROBE = 16  # lists of an IVF_FLAT index
@@ -41,8 +41,8 @@ def _store(service: Service, body: bodies.Store, *, replace: bool) -> list[Any]:
     stored = columns.of(schema, body.data)  # before the turn: it takes most of the time
     keys = stored.get(primary, [])
     _refuse_doubled(primary, keys)
-    with service.turn(body):
-        collection = _unchanged(service, body, schema)
+    with service.turn(body) as found:
+        collection = _unchanged(found, schema)
         partition = known_partition(collection, body.partition_name) if body.partition_name else DEFAULT_PARTITION
         _refuse_zero_vectors(collection, stored)
         if replace:
@@ -52,12 +52,11 @@ def _store(service: Service, body: bodies.Store, *, replace: bool) -> list[Any]:
         return service.engine.insert(collection, stored, partition)
 
 
-def _unchanged(service: Service, body: bodies.OnCollection, schema: CollectionSchema) -> Collection:
+def _unchanged(found: Collection, schema: CollectionSchema) -> Collection:
     """Return the collection that a call changes, or refuse if its schema is no longer the one checked before."""
-    collection = service.find_writable(body)
-    if collection.schema != schema:
-        raise ApiError(409, f"the collection {body.collection_name!r} was replaced meanwhile; try again")
-    return collection
+    if found.schema != schema:
+        raise ApiError(409, f"the collection {found.name!r} was replaced meanwhile; try again")
+    return writable(found)
 
 
 def _refuse_doubled(primary: str, keys: list[Any]) -> None:
@@ -92,8 +91,8 @@ def _refuse_zero_vectors(collection: Collection, stored: dict[str, Any]) -> None
 def delete(service: Service, body: bodies.Delete) -> str:
     schema = service.find(body).schema
     where = check.read(body.filter, schema)  # before the turn: a long filter takes seconds
-    with service.turn(body):
-        collection = _unchanged(service, body, schema)
+    with service.turn(body) as found:
+        collection = _unchanged(found, schema)
         asked = [body.partition_name] if body.partition_name else None
         count = service.engine.delete(collection, where, partitions_to_read(collection, asked))
     return f"{count} rows deleted"

@@ -1,10 +1,9 @@
 """What every verb needs: the collection it is about, this writer's turn, and a second look where things changed."""
 
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -16,6 +15,7 @@ from local_memora.contract.errors import ApiError
 from local_memora.engines import Collection, Engine
 
 LOCK_SECONDS = 120
+LOOKS = 3  # at a collection whose files, or itself, others may have replaced meanwhile
 WAITING = 100  # requests that may wait for their turn to write
 
 
@@ -52,31 +52,49 @@ class Service:
             raise ApiError(404, f"there is no collection {body.collection_name!r} in project {body.project_id!r}")
         return collection
 
-    def find_writable(self, body: OnCollection) -> Collection:
-        """Return the collection that a call changes, or refuse where keys in it can't be seen."""
-        collection = self.find(body)
-        if collection.released:
-            what = f"partition {min(collection.released)!r} of" if collection.loaded else "collection"
-            raise ApiError(400, f"the {what} {collection.name!r} is released: load it before you change rows")
-        return collection
+    @contextmanager
+    def turn(self, body: OnCollection) -> Iterator[Collection]:
+        """Wait for this writer's turn, and yield the collection as it is then; 404 where it is not there."""
+        while True:
+            before = self.find(body)
+            with self._lock(f"{before.id}", body.collection_name):
+                found = self.engine.find(body.project_id, body.collection_name)
+                if found is None or found.id != before.id:  # dropped or renamed meanwhile: look again
+                    continue
+                try:
+                    yield found
+                except ApiError:
+                    raise
+                except Exception as error:
+                    raise (self.engine.fault(found, error) or error) from None
+                return
 
     @contextmanager
-    def turn(self, body: OnCollection, *others: str) -> Iterator[None]:
-        """Wait for this writer's turn; names are locked, so that create, rename and drop take turns too."""
-        if not self._locks.exists():
-            self.engine.check()  # where all data was removed, a lock is not to be the first thing that comes back
-        with ExitStack() as stack:
-            for name in sorted({body.collection_name, *others}):  # one order for all: nobody waits in a circle
-                stack.enter_context(self._lock(body.project_id, name))
+    def naming(self, project: str, name: str) -> Iterator[None]:
+        """Wait for the turn to give a name that is free; refuse with 409 one that is taken."""
+        self._refuse_taken(project, name)  # also where all data was removed: no lock is to come back first
+        with self._lock("names", name):
+            self._refuse_taken(project, name)
             yield
 
+    def _refuse_taken(self, project: str, name: str) -> None:
+        if self.engine.find(project, name):
+            raise ApiError(409, f"the collection {name!r} exists already")
+
+    def forget(self, collection: Collection) -> None:
+        """Remove the lock of a dropped collection."""
+        with suppress(OSError):  # Windows removes no file that another process waits for
+            self._file(f"{collection.id}").unlink(missing_ok=True)
+
+    def _file(self, key: str) -> Path:
+        return self._locks / f"{key}.lock"
+
     @contextmanager
-    def _lock(self, project: str, name: str) -> Iterator[None]:
-        """Hold a name's lock: first this process's own, so that only one of its threads polls the one in a file."""
-        key = hashlib.sha256(f"{project}/{name}".encode()).hexdigest()[:32]
+    def _lock(self, key: str, name: str) -> Iterator[None]:
+        """Hold a lock: first this process's own, so that only one of its threads polls the one in a file."""
         with self._guard:
             thread = self._threads.setdefault(key, threading.Lock())
-        process = filelock.FileLock(self._locks / f"{key}.lock", poll_interval=0.01)
+        process = filelock.FileLock(self._file(key), poll_interval=0.01)
         busy = ApiError(503, f"another writer has been busy with {name!r} for {LOCK_SECONDS} s; try again")
         deadline = time.monotonic() + LOCK_SECONDS
         with ExitStack() as held:
@@ -104,7 +122,7 @@ class Service:
             self.places.acquire()
 
     def read(self, body: OnCollection, work: Callable[[Collection], Any], *, released: bool = False) -> Any:
-        """Look into a collection; where that fails because it was changed meanwhile, look again.
+        """Look into a collection; where that fails because rows or collection were changed meanwhile, look again.
 
         Parameters
         ----------
@@ -115,17 +133,26 @@ class Service:
         released : bool
             Whether it may be done with a released collection.
         """
-        collection = self.find(body)
-        if not (released or collection.loaded):
-            raise ApiError(400, f"the collection {collection.name!r} is released: load it first (collections/load)")
-        try:
-            return work(collection)
-        except ApiError:
-            raise
-        except Exception:
-            if self.find(body) == collection:
+        looks = 0
+        while True:
+            collection, looks = self.find(body), looks + 1
+            if not (released or collection.loaded):
+                raise ApiError(400, f"the collection {collection.name!r} is released: load it first (collections/load)")
+            try:
+                return work(collection)
+            except ApiError:
                 raise
-            return self.read(body, work, released=released)
+            except Exception as error:
+                if looks >= LOOKS and self.find(body) == collection:
+                    raise (self.engine.fault(collection, error) or error) from None
+
+
+def writable(collection: Collection) -> Collection:
+    """Return a collection whose rows a call changes, or refuse where keys in it can't be seen."""
+    if collection.released:
+        what = f"partition {min(collection.released)!r} of" if collection.loaded else "collection"
+        raise ApiError(400, f"the {what} {collection.name!r} is released: load it before you change rows")
+    return collection
 
 
 def partitions_to_read(collection: Collection, asked: list[str] | None) -> list[str] | None:

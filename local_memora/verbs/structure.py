@@ -25,8 +25,7 @@ def create_collection(service: Service, body: bodies.Create) -> str:
         raise ApiError(400, "partitionsNum is for collections with a partition key; others: partitions/create")
     _check_indexes(schema, indexes, ())
     check.refuse_reserved(schema)
-    with service.turn(body):
-        _refuse_taken(service, body.project_id, body.collection_name)
+    with service.naming(body.project_id, body.collection_name):
         service.engine.create(body.project_id, body.collection_name, schema, indexes, body.params)
     return "collection created"
 
@@ -72,31 +71,28 @@ def _describe_field(number: int, field: FieldSchema, collection: Collection) -> 
 
 
 def drop_collection(service: Service, body: bodies.OnCollection) -> str:
-    with service.turn(body):
-        service.engine.drop(service.find(body))
+    with service.turn(body) as collection:
+        service.engine.drop(collection)
+    service.forget(collection)
     return "collection dropped"
 
 
 def rename_collection(service: Service, body: bodies.Rename) -> str:
     if body.new_collection_name == body.collection_name:
         raise ApiError(400, f"the new name is the old one: {body.collection_name!r}")
-    with service.turn(body, body.new_collection_name):
-        collection = service.find(body)
-        _refuse_taken(service, body.project_id, body.new_collection_name)
+    with service.turn(body) as collection, service.naming(body.project_id, body.new_collection_name):
         service.engine.rename(collection, body.new_collection_name)
     return "collection renamed"
 
 
 def load_collection(service: Service, body: bodies.OnCollection) -> str:
-    with service.turn(body):
-        collection = service.find(body)
+    with service.turn(body) as collection:
         service.engine.load(collection, list(collection.partitions))
     return "collection loaded"
 
 
 def release_collection(service: Service, body: bodies.OnCollection) -> str:
-    with service.turn(body):
-        collection = service.find(body)
+    with service.turn(body) as collection:
         service.engine.release(collection, list(collection.partitions))
     return "collection released"
 
@@ -112,17 +108,12 @@ def collection_stats(service: Service, body: bodies.OnCollection) -> dict[str, i
     return service.read(body, lambda c: {"rowCount": service.engine.count(c, None, None)}, released=True)
 
 
-def _refuse_taken(service: Service, project: str, name: str) -> None:
-    if service.engine.find(project, name):
-        raise ApiError(409, f"the collection {name!r} exists already")
-
-
 # partitions
 
 
 def create_partition(service: Service, body: bodies.OnPartition) -> str:
-    with service.turn(body):
-        collection = without_partition_key(service.find(body))
+    with service.turn(body) as collection:
+        without_partition_key(collection)
         if body.partition_name in collection.partitions:
             raise ApiError(409, f"the partition {body.partition_name!r} exists already in {collection.name!r}")
         if len(collection.partitions) >= MAX_PARTITIONS:
@@ -132,8 +123,7 @@ def create_partition(service: Service, body: bodies.OnPartition) -> str:
 
 
 def drop_partition(service: Service, body: bodies.OnPartition) -> str:
-    with service.turn(body):
-        collection = service.find(body)
+    with service.turn(body) as collection:
         if body.partition_name == DEFAULT_PARTITION:
             raise ApiError(400, f"the partition {DEFAULT_PARTITION!r} can't be dropped; delete its rows instead")
         service.engine.drop_partition(collection, known_partition(collection, body.partition_name))
@@ -149,15 +139,13 @@ def list_partitions(service: Service, body: bodies.OnCollection) -> list[str]:
 
 
 def load_partitions(service: Service, body: bodies.OnPartitions) -> str:
-    with service.turn(body):
-        collection = service.find(body)
+    with service.turn(body) as collection:
         service.engine.load(collection, [known_partition(collection, name) for name in body.partition_names])
     return "partitions loaded"
 
 
 def release_partitions(service: Service, body: bodies.OnPartitions) -> str:
-    with service.turn(body):
-        collection = service.find(body)
+    with service.turn(body) as collection:
         service.engine.release(collection, [known_partition(collection, name) for name in body.partition_names])
     return "partitions released"
 
@@ -174,8 +162,7 @@ def partition_stats(service: Service, body: bodies.OnPartition) -> dict[str, int
 
 
 def create_indexes(service: Service, body: bodies.CreateIndexes) -> str:
-    with service.turn(body):
-        collection = service.find(body)
+    with service.turn(body) as collection:
         _check_indexes(collection.schema, body.index_params, collection.indexes)
         for index in body.index_params:
             service.engine.create_index(service.find(body), index)
@@ -201,7 +188,7 @@ def describe_index(service: Service, body: bodies.OnIndex) -> list[dict[str, Any
                 "metricType": index.metric_type,
                 "pendingRows": total - indexed,
                 "totalRows": total,
-                "failReason": "",
+                "failReason": service.engine.fail_reason(collection, index),
             }
         ]
 
@@ -209,8 +196,7 @@ def describe_index(service: Service, body: bodies.OnIndex) -> list[dict[str, Any
 
 
 def drop_index(service: Service, body: bodies.OnIndex) -> str:
-    with service.turn(body):
-        collection = service.find(body)
+    with service.turn(body) as collection:
         service.engine.drop_index(collection, _index(collection, body.index_name))
     return "index dropped"
 

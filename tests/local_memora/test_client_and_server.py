@@ -129,14 +129,15 @@ SEARCH = {"collectionName": "c", "data": [1, 0], "annsField": "vector"}
 STORE = {"collectionName": "c", "data": {"id": 1, "vector": [1, 0]}}
 
 
-def test_a_fault_inside_is_a_500_with_a_sentence_and_the_trace_only_in_the_log(tmp_path, wire, caplog):
+def test_a_fault_inside_is_a_500_with_a_sentence_and_the_trace_only_in_the_log(tmp_path, wire, caplog, monkeypatch):
+    def fails(*_: object) -> None:
+        raise RuntimeError(f"a fault of ours, in {tmp_path}")
+
     wire.post("collections/create", collectionName="c", dimension=2)
     wire.post("vectors/insert", **STORE)
-    for file in (tmp_path / "lance").rglob("*"):
-        if file.is_file():
-            file.write_bytes(b"damaged")
     caplog.set_level(logging.ERROR)
-    message = wire_to(tmp_path).refused(500, "vectors/search", **SEARCH)
+    monkeypatch.setattr("local_memora.engines.lance.engine.search", fails)
+    message = wire.refused(500, "vectors/search", **SEARCH)
     assert "the local Memora failed" in message
     assert str(tmp_path) not in message
     assert "/vectors/search failed" in caplog.text
@@ -357,6 +358,41 @@ def test_ivf_flat_waits_until_there_is_a_row_for_each_list(client, rng):
     assert index_state(client) == ("Finished", 8, 0, 8)
 
 
+@pytest.mark.parametrize(("distinct", "lists"), [(1, 512), (3, 300), (600, 700)])
+def test_an_index_on_too_many_equal_vectors_waits_and_says_why(tmp_path, rng, caplog, distinct, lists):
+    """Such as one placeholder picture under many names: all else goes on, and searches are exact until it is built."""
+    stored = np.resize(rng.normal(size=(distinct, 8)), (1_500, 8)).astype(np.float32)
+
+    def describe(client: Memora) -> tuple[str, int, str]:
+        (about,) = client.indexes.describe(collection_name="c", index_name="by_v")["data"]
+        return about["indexState"], about["indexedRows"], about["failReason"]
+
+    with local_client(tmp_path) as client:
+        make(client, dim=8, index=IndexConfig("IVF_FLAT", nlist=lists), metric="L2")
+        insert(client, *({"id": n, "v": v} for n, v in enumerate(stored)))
+        insert(client, *({"id": n + 1_500, "v": v} for n, v in enumerate(stored[:1_000])))
+        client.collections.load(collection_name="c")
+        for each in (client, local_client(tmp_path)):  # any process knows
+            state, indexed, why = describe(each)
+            assert (state, indexed) == ("Unissued", 0)
+            assert why.startswith("too few of the 2,500 vectors differ: they fill ")
+            assert f"lists, not {lists}" in why
+        assert not caplog.records
+        stored = np.concatenate([stored, stored[:1_000]])
+        for limit in (10, 300):
+            hits = search(client, stored[0], limit=limit)
+            assert [hit["distance"] for hit in hits] == pytest.approx(
+                np.sort(distances("L2", stored[0], stored))[:limit], abs=1e-4
+            )
+        insert(client, *({"id": n, "v": v} for n, v in enumerate(rng.normal(size=(2_600, 8)), start=5_000)))
+        assert describe(client) == ("Finished", 5_100, "")  # the rows have doubled: it was tried again
+        client.vectors.delete(collection_name="c", filter="id >= 5000")
+        client.collections.load(collection_name="c")
+        client.indexes.drop(collection_name="c", index_name="by_v")
+        client.indexes.create(collection_name="c", index_params=[Index("L2", "v", "by_v", IndexConfig("FLAT"))])
+        assert describe(client) == ("Finished", 2_500, "")
+
+
 def test_nprobe_looks_at_more_lists_and_finds_more(client, rng):
     make(client, dim=16, index=IndexConfig("IVF_FLAT", nlist=32), metric="L2")
     stored = rng.normal(size=(1000, 16)).astype(np.float32)
@@ -464,9 +500,8 @@ def test_a_writer_that_waits_too_long_for_its_turn_is_told_so(tmp_path, monkeypa
     monkeypatch.setattr(service, "LOCK_SECONDS", 0.1)
     with local_client(tmp_path) as client:
         make(client)
-        (path,) = (tmp_path / "locks").iterdir()
         with (
-            filelock.FileLock(path),
+            filelock.FileLock(tmp_path / "locks" / "1.lock"),
             pytest.raises(UnavailableError, match="another writer has been busy with 'c'") as caught,
         ):
             insert(client, {"id": 1, "v": [1, 0]})

@@ -86,6 +86,9 @@ class MilvusEngine:
         with self._asking():
             self._client("default").list_databases(timeout=5)
 
+    def fault(self, collection: Collection, error: Exception) -> ApiError | None:
+        return None
+
     def _client(self, project: str) -> MilvusClient:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", project):
             raise ApiError(
@@ -277,6 +280,9 @@ class MilvusEngine:
         with self._asking():
             told = self._client(collection.project).describe_index(collection.name, index.index_name)
         return min(int(told["indexed_rows"]), self.count(collection, None, None))
+
+    def fail_reason(self, collection: Collection, index: IndexSpec) -> str:
+        return ""
 
     # rows
 
