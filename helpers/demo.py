@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from helpers.connect import COLLECTION, connect
 from helpers.features.extractors import load_extractor
 from helpers.features.weights import ModelUnavailableError
-from helpers.images import DATA, Source, load_folder, open_image
+from helpers.images import DATA, Source, load_folder, open_image, shortened
 from helpers.ingest import ingest
 from helpers.memora import MemoraError
 from helpers.plots import mark, show_many
@@ -81,14 +81,14 @@ def _queries(given: list[str] | None) -> list[tuple[str, Source, str]]:
     fetched are held as small copies, so that they are fetched once.
     """
     if given:
-        return [(name, _checked(name), "") for name in given]
+        return [(shortened(name), _checked(name), "") for name in given]
     folder = load_folder(DATA, part="queries")
     return [(path, folder.root / path, str(folder.metadata[path]["category"])) for path in folder.paths]
 
 
 def _checked(name: str) -> Source:
     picture = open_image(name, SMALL)
-    if Path(name).exists():
+    if not name.strip().lower().startswith(("http:", "https:", "data:")):
         return name
     picture.thumbnail((2 * SMALL, 2 * SMALL))
     return picture

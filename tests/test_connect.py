@@ -192,7 +192,7 @@ def test_a_milvus_server_that_wants_a_token_gets_it_from_the_settings_and_is_tol
         client = connect()
         assert capsys.readouterr().out == f"Memora: the local one, data on the Milvus server at {url}\n"
         client.collections.create(collection=Collection("guarded", 2))
-        served = command.build(command.engine(None), LOCAL_KEY, [LOCAL_PROJECT])
+        served = command.build(command._engine(None, None, None), LOCAL_KEY, [LOCAL_PROJECT], 4)
         over = Memora(LOCAL_KEY, LOCAL_PROJECT, "http://served.invalid", transport=httpx.WSGITransport(app=served))
         assert over.collections.list() == {"data": ["guarded"]}
     with pytest.raises(UnavailableError, match="does not answer"):
@@ -201,13 +201,13 @@ def test_a_milvus_server_that_wants_a_token_gets_it_from_the_settings_and_is_tol
 
 def test_make_serve_keeps_the_data_where_the_notebooks_settings_say(monkeypatch, root):
     write_env(root, {"MEMORA_ENGINE": "from/dot-env", "MEMORA_API_KEY": "of-hosted-memora"})
-    assert command.engine(None) == memora_home() == root / "from/dot-env"
-    assert command.key(None) != "of-hosted-memora"
+    assert command._engine(None, None, None) == memora_home() == root / "from/dot-env"
+    assert command._key(None, None) != "of-hosted-memora"
     write_env(root, {"MEMORA_HOME": "home", "MEMORA_ENGINE": "http://localhost:19530"})
-    assert command.engine(None) == "http://localhost:19530"
+    assert command._engine(None, None, None) == "http://localhost:19530"
     assert memora_home() == root / "home"
     monkeypatch.setenv("MEMORA_ENGINE", "")  # set but empty: not set, whatever .env says
-    assert command.engine(None) == memora_home() == root / "home"
+    assert command._engine(None, None, None) == memora_home() == root / "home"
 
 
 def test_a_folder_may_be_called_almost_anything(monkeypatch, root):
@@ -292,6 +292,7 @@ def test_a_playground_in_a_folder_that_is_given_leaves_it_to_its_owner(tmp_path)
 def test_a_served_playground_that_does_not_start_says_why(monkeypatch, root, goes_on, seconds, told):
     """Without an end the first cell of a lesson would hang; without its words nobody could mend it."""
     (root / "local_memora").mkdir()
+    (root / "local_memora" / "__init__.py").touch()
     says = "print('MEMORA_URL=http://127.0.0.1:1', flush=True); print('the disk is full', file=sys.stderr, flush=True)"
     (root / "local_memora" / "__main__.py").write_text(f"import sys, time\n{says}\n{goes_on}\n", encoding="utf-8")
     monkeypatch.setattr(helpers.connect, "START_SECONDS", seconds)

@@ -230,7 +230,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     return made
 
 
-def test_a_collection_is_described_once_not_before_each_search(client, extractor, calls):
+def test_a_collection_is_described_once_not_before_each_search(client, extractor, calls, monkeypatch):
+    monkeypatch.setattr(helpers.search, "FRESH_SECONDS", 3_600)
     make_collection(client, extractor)
     for _ in range(3):
         search(client, MUG, extractor=extractor, collection="t")
