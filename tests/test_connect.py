@@ -53,7 +53,7 @@ def test_nothing_set_means_the_local_memora_and_one_line_says_so(capsys, root):
     assert capsys.readouterr() == ("", "")
 
 
-def test_all_three_set_mean_hosted_memora_and_one_line_says_where_without_the_key(capsys, monkeypatch, root):
+def test_three_settings_mean_a_hosted_memora_and_hide_the_key(capsys, monkeypatch, root):
     set_env(monkeypatch, ALL_THREE)
     client = connect()
     assert capsys.readouterr() == ("Memora: project 'museum' at https://memora.test/v1\n", "")
@@ -109,7 +109,7 @@ def test_half_set_is_refused_naming_what_is_missing_and_nothing_is_made(capsys, 
     assert not (root / ".memora").exists()
 
 
-def test_hosted_settings_that_can_not_be_right_are_refused_before_anything_is_said(capsys, monkeypatch):
+def test_wrong_hosted_settings_are_refused_before_anything_is_said(capsys, monkeypatch):
     set_env(monkeypatch, {**ALL_THREE, "MEMORA_URL": "memora.test"})
     with pytest.raises(InvalidRequestError, match="must start with http:// or https://"):
         connect()
@@ -134,7 +134,7 @@ def test_memora_home_moves_the_data_and_the_line_says_so(capsys, monkeypatch, ro
     assert connect().collections.list()["data"] == []
 
 
-def test_memora_home_may_stand_in_dot_env_be_relative_to_the_root_or_start_at_home(monkeypatch, root):
+def test_memora_home_may_be_in_dot_env_relative_or_start_at_home(monkeypatch, root):
     write_env(root, {"MEMORA_HOME": "from/dot-env"})
     assert memora_home() == root / "from/dot-env"
     monkeypatch.setenv("MEMORA_HOME", "")
@@ -146,7 +146,7 @@ def test_memora_home_may_stand_in_dot_env_be_relative_to_the_root_or_start_at_ho
     assert memora_home() == root / "absolute"
 
 
-def test_the_data_are_in_the_same_place_whatever_folder_a_notebook_starts_in(tmp_path):
+def test_the_data_are_in_one_place_wherever_a_notebook_starts(tmp_path):
     said = subprocess.run(
         [sys.executable, "-c", "from helpers.connect import memora_home; print(memora_home())"],
         cwd=tmp_path,
@@ -161,9 +161,7 @@ def test_the_data_are_in_the_same_place_whatever_folder_a_notebook_starts_in(tmp
 @pytest.mark.parametrize(
     "engine", ["localhost:19530", "127.0.0.1:19530", "ftp://me:secret@host:1", "HTTP://host:19530"]
 )
-def test_an_engine_that_is_neither_folder_nor_milvus_url_is_told_and_no_folder_is_made(
-    capsys, monkeypatch, root, engine
-):
+def test_an_engine_that_is_no_folder_and_no_url_makes_no_folder(capsys, monkeypatch, root, engine):
     monkeypatch.setenv("MEMORA_ENGINE", engine)
     with pytest.raises(
         InvalidRequestError, match="is not the URL of a Milvus server, which starts with http://"
@@ -175,9 +173,8 @@ def test_an_engine_that_is_neither_folder_nor_milvus_url_is_told_and_no_folder_i
     assert list(root.iterdir()) == []
 
 
-def test_a_milvus_server_that_wants_a_token_gets_it_from_the_settings_and_is_told_apart_from_a_dead_one(
-    capsys, monkeypatch, root
-):
+def test_a_milvus_server_gets_its_token_from_the_settings(capsys, monkeypatch, root):
+    """A wrong token is told apart from a server that is dead."""
     if reason := why_not():
         pytest.skip(reason)
     with milvus_server(root / "milvus", guarded=True) as url:
@@ -249,9 +246,8 @@ def test_a_playground_is_gone_when_its_process_ends(tmp_path):
     assert list(tmp_path.glob("memora-playground-*")) == []
 
 
-def test_a_playground_on_a_milvus_server_is_a_database_of_its_own_that_is_dropped_when_its_process_ends(
-    monkeypatch, milvus_url, tmp_path
-):
+def test_a_playground_on_milvus_is_dropped_when_its_process_ends(monkeypatch, milvus_url, tmp_path):
+    """It is a database of its own."""
     from pymilvus import MilvusClient
 
     monkeypatch.setenv("MEMORA_ENGINE", milvus_url)

@@ -219,7 +219,7 @@ def test_identical_files_are_one_row_and_each_copy_is_reported_once(client, fold
     assert "2 identical to another" in str(report)
 
 
-def test_a_copy_that_comes_first_in_the_alphabet_does_not_take_over_the_row(client, folder, colors):
+def test_a_copy_that_comes_first_does_not_take_over_the_row(client, folder, colors):
     ingest(client, folder, extractor=colors)
     before = rows(client)
     original = load_folder(folder).paths[3]
@@ -259,7 +259,8 @@ def test_rows_of_deleted_files_go_only_when_asked(client, folder, colors):
     assert paths(client) == load_folder(folder).paths
 
 
-def test_an_edited_picture_replaces_its_row_so_that_no_hit_shows_another_picture(client, folder, colors):
+def test_an_edited_picture_replaces_its_row(client, folder, colors):
+    """Else a hit would show another picture."""
     ingest(client, folder, extractor=colors)
     edited = load_folder(folder).paths[0]
     old = content_id(folder / edited)
@@ -350,7 +351,7 @@ def test_a_file_that_was_damaged_since_does_not_lose_its_row(client, folder, col
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture"], ids=["cut to nothing", "the same nonsense"])
-def test_files_that_are_damaged_in_the_same_way_keep_their_rows_all_of_them(client, folder, colors, content):
+def test_files_damaged_in_the_same_way_all_keep_their_rows(client, folder, colors, content):
     """The refusal belongs to the content: each file that has it is refused, not only the first."""
     ingest(client, folder, extractor=colors)
     before, damaged = rows(client), load_folder(folder).paths[1:4]
@@ -363,7 +364,7 @@ def test_files_that_are_damaged_in_the_same_way_keep_their_rows_all_of_them(clie
     assert rows(client) == before
 
 
-def test_a_damaged_file_keeps_its_row_though_its_picture_is_there_under_another_name(client, folder, colors):
+def test_a_damaged_file_keeps_its_row_beside_a_copy_of_another_name(client, folder, colors):
     first, second = load_folder(folder).paths[:2]
     ingest(client, folder, extractor=colors)
     before = rows(client)
@@ -438,7 +439,8 @@ def refused_and_unchanged(client: Memora, match: str) -> Iterator[None]:
     assert rows(client) == before
 
 
-def test_vectors_of_another_network_of_the_same_length_are_refused_before_anything_changes(client, folder, colors):
+def test_another_network_s_vectors_are_refused_before_any_change(client, folder, colors):
+    """Even if they are as long."""
     ingest(client, folder, extractor=colors)
     Image.new("RGB", (9, 9)).save(folder / "new.jpg")
     other = Colors("other colors")
@@ -465,9 +467,7 @@ def test_vectors_of_another_length_are_refused_before_anything_changes(client, f
     ],
     ids=["more columns", "no columns", "other columns", "whole numbers, then others", "numbers, then text"],
 )
-def test_a_folder_with_other_metadata_is_refused_with_the_fields_that_differ(
-    client, folder, colors, first, second, told
-):
+def test_other_metadata_is_refused_with_the_fields_that_differ(client, folder, colors, first, second, told):
     for columns in (first, second):
         (folder / "metadata.csv").unlink(missing_ok=True)
         if columns:
@@ -494,7 +494,7 @@ def test_a_metadata_column_cannot_take_the_place_of_the_kits_own_fields(client, 
 
 
 @pytest.mark.parametrize("column", ["main color", "größe", "1st"])
-def test_a_metadata_column_that_can_be_no_field_is_told_and_nothing_is_made(client, folder, colors, column):
+def test_a_column_that_can_not_be_a_field_is_reported_first(client, folder, colors, column):
     write_table(folder, column, rest="5")
     with pytest.raises(InvalidRequestError, match=f"'{column}' is no name"):
         ingest(client, folder, extractor=colors)
@@ -537,7 +537,8 @@ def test_rows_larger_together_than_memora_takes_are_stored_and_moved(tmp_path, r
         }
 
 
-def test_a_collection_larger_than_one_answer_of_memora_is_read_and_cleared_completely(client, folder, colors, rng):
+def test_a_collection_larger_than_one_answer_is_read_completely(client, folder, colors, rng):
+    """And cleared completely."""
     client.collections.create(collection=image_collection(COLLECTION, colors.dim, {}))
     keys = np.unique(rng.integers(0, 2**53, 17_000)).tolist()
     for start in range(0, len(keys), 2_000):
@@ -667,7 +668,7 @@ def test_two_processes_that_ingest_the_same_folder_at_once_store_it_once(tmp_pat
         assert (report.added, report.already_there) == (0, 150)
 
 
-def test_a_collection_that_another_notebook_makes_in_the_same_moment_is_used(client, folder, colors, monkeypatch):
+def test_a_collection_made_by_another_notebook_just_now_is_used(client, folder, colors, monkeypatch):
     ingest(client, folder, extractor=colors)
     monkeypatch.setattr(client.collections, "has", lambda **_: {"data": {"has": False}})  # as it was a moment ago
     assert ingest(client, folder, extractor=colors).already_there == 6

@@ -44,7 +44,8 @@ def test_there_are_notebooks_to_test() -> None:
 
 
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)
-def test_stored_outputs_come_from_one_clean_run_so_that_a_cleared_notebook_cannot_pass(path: Path) -> None:
+def test_stored_outputs_come_from_one_clean_run(path: Path) -> None:
+    """nbval compares no cell without a count: a cleared notebook would pass."""
     notebook = read(path)
     counts = [cell.execution_count for cell in code_cells(notebook)]
     assert counts == list(range(1, len(counts) + 1))
@@ -71,7 +72,7 @@ def test_no_output_shows_another_machine_s_paths_warnings_or_addresses(path: Pat
 
 
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)
-def test_a_lesson_is_in_small_cells_with_goal_time_exercise_solution_recap_and_next_step(path: Path) -> None:
+def test_a_lesson_has_small_cells_and_every_part(path: Path) -> None:
     notebook = read(path)
     for cell in code_cells(notebook):
         assert len(cell.source.splitlines()) <= 12, f"{cell.id} has {len(cell.source.splitlines())} lines"
@@ -100,7 +101,7 @@ def test_no_notebook_ever_drops_a_collection_outside_the_playground(path: Path) 
             assert ".delete(" not in line or line.strip().startswith("sandbox."), (cell.id, line)
 
 
-def test_the_last_lesson_alone_does_what_the_earlier_ones_would_have_done(runner: Runner) -> None:
+def test_a_later_lesson_alone_does_what_the_earlier_ones_do(runner: Runner) -> None:
     notebook = runner.run(NOTEBOOKS / LAST)
     assert f"{PICTURES} added, 0 already there" in text_of(code_cells(notebook)[0])
     # from the second cell on everything reads as it does after notebooks 1 to 3
@@ -174,9 +175,7 @@ def test_the_tests_environment_hides_the_user_s_data_keys_and_models() -> None:
     assert "memora-tests-" in os.environ["HF_HUB_CACHE"]
 
 
-def test_your_own_pictures_are_measured_in_sub_folders_or_without_any_and_a_broken_file_is_only_told(
-    runner: Runner, tmp_path: Path
-) -> None:
+def test_your_own_pictures_are_measured_with_and_without_sub_folders(runner: Runner, tmp_path: Path) -> None:
     """Notebook 06, its last part: only the first cell comes before it."""
     notebook = read(NOTEBOOKS / "06_measure_quality.ipynb")
     cells, imports = notebook.cells, code_cells(notebook)[0].source

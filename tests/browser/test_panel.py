@@ -269,7 +269,7 @@ def test_a_picture_from_the_gallery_finds_what_the_search_finds(page, same):
     keep(page, "found")
 
 
-def test_a_picture_from_ones_own_disk_is_searched_by_and_again_when_chosen_again(page, same, picture):
+def test_an_uploaded_picture_is_searched_by_also_when_chosen_again(page, same, picture):
     starter(page, GUITAR).click()
     expect(status(page)).to_contain_text("guitar_1.jpg")
     for _ in range(2):
@@ -352,7 +352,7 @@ def test_what_is_wrong_is_in_view_wherever_one_has_scrolled(page, picture):
     expect(status(page)).to_be_in_viewport()
 
 
-def test_a_box_that_is_dragged_searches_by_that_part_and_the_whole_picture_comes_back(page, same):
+def test_a_dragged_box_searches_by_a_part_and_the_whole_comes_back(page, same):
     whole = hits(page)
     drag(page, (0.1, 0.15), (0.5, 0.6))
     expect(status(page)).to_contain_text("by a part of it")
@@ -404,7 +404,7 @@ def test_the_number_of_results_follows_the_slider_the_last_position_wins(page, s
     assert results.input_value() == "3"
 
 
-def test_a_filter_that_nothing_passes_is_told_and_one_button_brings_the_results_back(page):
+def test_a_filter_that_nothing_passes_is_cleared_by_one_button(page):
     before = hits(page)
     page.get_by_label("Material").select_option(["cap"])
     page.get_by_label("Category").select_option(["mug"])
@@ -467,7 +467,7 @@ def test_a_page_that_is_loaded_anew_says_what_was_lost(browser, app):
         expect(status(page)).to_contain_text("Choose a picture to search with.")
 
 
-def test_a_large_picture_is_told_at_once_and_old_hits_are_grey_until_its_own_are_there(page, tmp_path):
+def test_old_hits_are_grey_until_those_of_a_large_picture_are_there(page, tmp_path):
     large = tmp_path / "large.png"
     Image.effect_noise((6000, 5000), 90).convert("RGB").save(large, compress_level=1)
     page.evaluate("""() => { window.seen = [];
@@ -547,7 +547,8 @@ def test_the_map_searches_by_a_click_and_by_keys_and_marks_the_query(page):
     keep(page, "map", height=3600)
 
 
-def test_with_the_mouse_alone_from_ones_own_disk_to_why_the_second_and_its_place_on_the_map(page, same, picture):
+def test_the_mouse_alone_is_enough(page, same, picture):
+    """From a file of one's own to why the second hit was found, and to its place on the map."""
     upload(page, picture)
     expect(status(page)).to_have_text("10 pictures most like my mug.jpg.")
     assert hits(page)[:5] == ids(same)[:5]
@@ -559,7 +560,8 @@ def test_with_the_mouse_alone_from_ones_own_disk_to_why_the_second_and_its_place
     expect(page.locator(".memora-map .here")).to_be_in_viewport()
 
 
-def test_with_the_keyboard_alone_from_the_beginning_to_why_the_second_hit_was_found(browser, app, same, picture):
+def test_the_keyboard_alone_is_enough(browser, app, same, picture):
+    """From the start of the page to why the second hit was found, and to the map."""
     with opened(browser, app) as page:
         starter(page, MUG).wait_for(timeout=START)
         keyboard = page.keyboard
@@ -638,7 +640,7 @@ def serious(page: Page, context: str | None = None) -> list[str]:
     ]
 
 
-def test_a_memora_that_goes_away_is_told_and_trying_again_is_enough_when_it_is_back(browser, home, same):
+def test_trying_again_is_enough_once_a_lost_memora_is_back(browser, home, same):
     options = {"key": "k", "project": "local"}
     with served(home / "memora", **options) as memora:
         variables = {"MEMORA_API_KEY": "k", "MEMORA_PROJECT_ID": "local", "MEMORA_URL": memora.url}
@@ -657,7 +659,7 @@ def test_a_memora_that_goes_away_is_told_and_trying_again_is_enough_when_it_is_b
                 expect(button(page, "Try again")).to_be_hidden()
 
 
-def test_in_jupyterlab_the_notebook_shows_the_panel_and_it_is_readable_in_both_themes(browser, home, same):
+def test_jupyterlab_shows_the_panel_readable_in_both_themes(browser, home, same):
     from axe_playwright_python.sync_playwright import Axe
 
     folder = home / "lab"

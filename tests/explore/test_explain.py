@@ -48,7 +48,8 @@ def test_a_wide_picture_is_covered_in_its_middle_only(tmp_path):
     assert box == pytest.approx((0.5 - 224 / 512 / 2, 0.0625, 0.5 + 224 / 512 / 2, 0.9375), abs=0.01)
 
 
-def test_the_picture_under_a_map_is_bright_where_it_agrees_and_dark_where_the_network_did_not_look():
+def test_an_overlay_is_bright_where_pictures_agree():
+    """And dark where the network did not look."""
     picture, values = Image.new("RGB", (100, 100), "white"), np.zeros((2, 2))
     values[0, 0] = 1
     drawn = overlay(picture, values, (0.1, 0.1, 0.9, 0.9))

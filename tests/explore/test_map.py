@@ -52,7 +52,7 @@ def test_the_map_for_readers_says_in_words_what_it_shows(kit, capsys):
     )
 
 
-def test_the_map_for_readers_marks_where_the_query_lies_and_names_its_colors(kit, mug, capsys):
+def test_the_printed_map_marks_the_query_and_names_its_colors(kit, mug, capsys):
     made = map_collection(kit, COLLECTION)
     figure = show_map(made, by="background", query=mug.vector)
     ring = figure.axes[0].lines[-1].get_xydata()[0]

@@ -38,7 +38,7 @@ def test_the_panel_shows_pictures_with_words_distances_and_marks(panel):
     assert "10 pictures most like mug_1.jpg" in repr(panel)
 
 
-def test_a_click_on_a_hit_searches_by_it_and_details_show_it_beside_the_query(panel):
+def test_a_click_on_a_hit_searches_by_it_and_details_compare_it(panel):
     second = panel._hits.items[1]["key"]
     panel._hits.chosen = {"key": second, "what": "details", "n": 1}
     assert panel._details.children[0].value.count("<img") == 2
@@ -144,7 +144,8 @@ def test_another_network_searches_the_collection_of_its_own_vectors(extractor, t
         assert len(view.query) == 2
 
 
-def test_a_collection_without_categories_can_be_chosen_from_and_tells_of_a_file_that_is_gone(extractor, tmp_path):
+def test_a_collection_without_categories_can_be_chosen_from(extractor, tmp_path):
+    """A file that is gone is reported."""
     (tmp_path / "few").mkdir()
     files = [shutil.copy(path, tmp_path / "few") for path in sorted((DATA / "images" / "mug").iterdir())[:4]]
     with local_client(tmp_path / "home") as client:
@@ -172,7 +173,7 @@ def test_details_go_when_their_hit_is_no_longer_found(panel):
     assert panel._details.children == ()
 
 
-def test_only_a_search_that_failed_can_be_tried_again_a_file_that_was_refused_cannot(panel):
+def test_only_a_failed_search_can_be_tried_again_not_a_refused_file(panel):
     panel._view.file = {"name": "half.jpg", "size": 9, "content": memoryview(b"no picture"), "at": 0}
     assert panel.session.state == "failed"
     assert panel._again.layout.display == "none"

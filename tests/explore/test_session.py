@@ -94,12 +94,12 @@ def test_the_least_similarity_means_the_same_by_every_metric(extractor, tmp_path
         assert session.message == "1 picture most like mug_1.jpg."
 
 
-def test_every_text_field_of_the_collection_can_be_filtered_on_with_its_own_values(session):
+def test_every_text_field_can_be_filtered_on_with_its_own_values(session):
     assert list(session.choices) == ["category", "color", "material", "background", "light"]
     assert session.choices["category"] == KINDS
 
 
-def test_a_part_of_a_picture_finds_something_else_and_the_whole_again_the_same(mug):
+def test_a_part_finds_something_else_and_the_whole_the_same_again(mug):
     whole = ids(mug)
     mug.crop((10, 10, 90, 90))
     assert ids(mug) != whole
@@ -108,7 +108,7 @@ def test_a_part_of_a_picture_finds_something_else_and_the_whole_again_the_same(m
     assert ids(mug) == whole
 
 
-def test_a_box_is_put_right_cut_to_the_picture_and_refused_where_nothing_is_left(mug):
+def test_a_box_is_cut_to_the_picture_and_refused_where_nothing_is_left(mug):
     width, height = mug.query.picture.size
     mug.crop((width + 50, height, 10, -5))  # dragged from the lower right corner
     assert mug.query.box == (10, 0, width, height)
@@ -236,7 +236,7 @@ def fetching(session: SearchSession, address: str) -> Thread:
     return thread
 
 
-def test_a_picture_that_comes_late_does_not_replace_what_was_chosen_meanwhile(session, slow):
+def test_a_late_picture_does_not_replace_what_was_chosen_meanwhile(session, slow):
     address, gate = slow
     thread = fetching(session, address)
     session.ask(DATA / "queries" / "guitar_1.jpg")
@@ -246,7 +246,7 @@ def test_a_picture_that_comes_late_does_not_replace_what_was_chosen_meanwhile(se
     assert session.history == []
 
 
-def test_a_setting_that_is_changed_while_a_picture_is_fetched_does_not_lose_the_picture(mug, slow):
+def test_a_setting_changed_during_a_fetch_does_not_lose_the_picture(mug, slow):
     expected, (address, gate) = ids(mug), slow
     thread = fetching(mug, address)
     mug.change(limit=3)
@@ -256,7 +256,7 @@ def test_a_setting_that_is_changed_while_a_picture_is_fetched_does_not_lose_the_
     assert ids(mug) == expected[:3]
 
 
-def test_a_memora_that_went_away_is_told_and_searching_again_is_enough_when_it_is_back(kit, extractor):
+def test_searching_again_is_enough_once_a_lost_memora_is_back(kit, extractor):
     class Cable:
         cut = False
 
@@ -289,7 +289,7 @@ def test_a_hit_whose_file_is_gone_is_told_when_it_is_searched_by(kit, extractor,
     assert "can't be opened" in session.message
 
 
-def test_a_stored_path_that_leads_out_of_the_folder_is_told_and_not_followed(mug):
+def test_a_stored_path_out_of_the_folder_is_reported_not_followed(mug):
     mug.more_like(replace(mug.hits[0], path="../docs/hits.png"))
     assert mug.state == "failed"
     assert "leads out of" in mug.message
@@ -371,7 +371,7 @@ def test_the_state_says_opening_and_searching_at_once(later):
         assert session.state == "searching"
 
 
-def test_a_search_that_ends_while_another_picture_is_opened_leaves_the_state_at_opening(later):
+def test_a_search_that_ends_during_an_opening_leaves_that_state(later):
     session, openings, searches = later
     session.ask(QUERY)
     openings.pop()()
@@ -405,7 +405,7 @@ def test_a_refused_file_does_not_end_as_the_message_of_another_one(later, how):
     assert session.state == "found"
 
 
-def test_a_file_that_is_refused_while_another_one_is_opened_is_the_last_word(later):
+def test_a_file_refused_while_another_is_opened_is_the_last_word(later):
     session, openings, searches = later
     session.ask(QUERY)
     session.refuse("huge.png", "larger than 50 MB")
@@ -429,7 +429,8 @@ def test_a_double_click_is_one_query(mug, monkeypatch):
     assert (len(asked), len(mug.history), mug.state) == (2, 2, "found")
 
 
-def test_the_same_file_twice_is_one_entry_of_the_history_another_file_of_its_name_is_not(mug):
+def test_the_same_file_twice_is_one_entry_of_the_history(mug):
+    """Another file of its name is another one."""
     guitar = (DATA / "queries" / "guitar_1.jpg").read_bytes()
     for content in (guitar, guitar, QUERY.read_bytes()):
         mug.ask(content, "IMG_0001.jpg")
@@ -490,7 +491,7 @@ def test_a_tiny_part_of_a_large_picture_is_kept_as_a_part(box):
     assert 0 <= top < bottom <= 768
 
 
-def test_a_pasted_data_address_is_searched_by_and_not_repeated_in_the_message(session):
+def test_a_pasted_data_address_is_searched_by_and_not_repeated(session):
     """A search engine's thumbnails have such addresses, of 20,000 letters."""
     address = "data:image/jpeg;base64," + base64.b64encode(QUERY.read_bytes()).decode()
     session.ask(address)

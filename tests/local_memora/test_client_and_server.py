@@ -129,7 +129,7 @@ SEARCH = {"collectionName": "c", "data": [1, 0], "annsField": "vector"}
 STORE = {"collectionName": "c", "data": {"id": 1, "vector": [1, 0]}}
 
 
-def test_a_fault_inside_is_a_500_with_a_sentence_and_the_trace_only_in_the_log(tmp_path, wire, caplog, monkeypatch):
+def test_a_fault_inside_is_a_500_whose_trace_is_only_in_the_log(tmp_path, wire, caplog, monkeypatch):
     def fails(*_: object) -> None:
         raise RuntimeError(f"a fault of ours, in {tmp_path}")
 
@@ -202,7 +202,7 @@ def test_range_searches_with_and_without_filters_find_what_numpy_finds(client, r
 
 @pytest.mark.parametrize("metric", ["COSINE", "IP", "L2"])
 @pytest.mark.parametrize("kind", ["FLAT", "IVF_FLAT", "HNSW"])
-def test_a_hits_own_distance_as_bound_is_out_at_the_open_end_and_in_at_the_closed(client, rng, metric, kind):
+def test_a_hit_on_a_bound_is_out_at_the_open_end_in_at_the_closed(client, rng, metric, kind):
     make(client, dim=8, metric=metric, index={"FLAT": FLAT, "IVF_FLAT": IVF, "HNSW": HNSW}[kind])
     stored = rng.normal(size=(200, 8))
     stored /= np.linalg.norm(stored, axis=1, keepdims=True)
@@ -299,7 +299,7 @@ def test_automatic_ids_are_never_given_twice(tmp_path):
 
 
 @pytest.mark.parametrize("index", [IVF, HNSW], ids=["IVF_FLAT", "HNSW"])
-def test_an_index_is_remembered_built_when_it_can_be_and_its_counts_are_true_all_along(tmp_path, rng, index):
+def test_an_index_is_built_when_it_can_be_and_its_counts_are_true(tmp_path, rng, index):
     stored = rng.normal(size=(1300, 4)).astype(np.float32)
 
     def rows(first: int, last: int) -> list[dict]:
@@ -411,7 +411,8 @@ def test_nprobe_looks_at_more_lists_and_finds_more(client, rng):
     assert recall[1] < recall[8] < recall[32] == 1
 
 
-def test_a_filter_that_leaves_few_rows_still_fills_the_limit_unless_nprobe_says_where_to_look(client, rng):
+def test_a_filter_that_leaves_few_rows_still_fills_the_limit(client, rng):
+    """Unless nprobe says where to look."""
     make(client, Field("g", "Int8"), dim=8, index=IndexConfig("IVF_FLAT", nlist=50))
     stored = rng.normal(size=(1000, 8)).astype(np.float32)
     insert(client, *({"id": n, "v": v, "g": n % 100} for n, v in enumerate(stored)))
@@ -427,7 +428,8 @@ def test_a_filter_that_leaves_few_rows_still_fills_the_limit_unless_nprobe_says_
         assert len(search(client, query, {"nprobe": 1}, filter="g == 7", limit=20)) < 10
 
 
-def test_a_narrow_filter_and_a_range_together_find_what_numpy_finds_though_lists_are_many(client, rng):
+def test_a_narrow_filter_and_a_range_find_what_numpy_finds(client, rng):
+    """Though there are many lists."""
     make(client, Field("g", "Int16"), dim=8, metric="L2", index=IndexConfig("IVF_FLAT", nlist=50))
     stored = rng.normal(size=(1000, 8)).astype(np.float32)
     insert(client, *({"id": n, "v": v, "g": n % 200} for n, v in enumerate(stored)))
@@ -461,7 +463,8 @@ def test_a_second_index_on_a_field_or_an_index_on_no_vector_is_refused(client):
 # Other processes -----------------------------------------------------------------------------------------------
 
 
-def test_a_collection_made_anew_with_another_dimension_by_another_process_is_seen_at_once(tmp_path):
+def test_a_collection_made_anew_by_another_process_is_seen_at_once(tmp_path):
+    """With another dimension."""
     with local_client(tmp_path) as client:
         make(client)
         insert(client, {"id": 1, "v": [1, 0]})
@@ -482,7 +485,7 @@ def test_a_collection_made_anew_with_another_dimension_by_another_process_is_see
         assert client.collections.describe(collection_name="c")["data"]["indexes"][0]["metricType"] == "L2"
 
 
-def test_a_collection_dropped_elsewhere_is_gone_here_and_its_rows_do_not_come_back(tmp_path):
+def test_a_collection_dropped_elsewhere_is_gone_here_with_its_rows(tmp_path):
     with local_client(tmp_path) as here, local_client(tmp_path) as there:
         make(here)
         insert(here, {"id": 1, "v": [1, 0]})
@@ -509,7 +512,7 @@ def test_a_writer_that_waits_too_long_for_its_turn_is_told_so(tmp_path, monkeypa
         assert insert(client, {"id": 1, "v": [1, 0]})["insertCount"] == 1
 
 
-def test_data_removed_under_an_open_notebook_is_told_at_once_with_what_to_do(tmp_path):
+def test_data_removed_under_a_notebook_is_reported_with_advice(tmp_path):
     with local_client(tmp_path / "home") as client:
         make(client)
         shutil.rmtree(tmp_path / "home")

@@ -358,7 +358,7 @@ def test_a_catalogue_of_another_folder_is_recognised(tmp_path, precious):
         assert len(ids(client, "precious")) == 90
 
 
-def test_tables_of_an_earlier_version_are_taken_over_and_without_a_catalogue_named(precious):
+def test_tables_of_an_earlier_version_are_taken_over(precious):
     """They have no description beside them."""
     table = beside.table(precious / "lance", 1)
     (table / beside.FILE).unlink()
@@ -502,7 +502,7 @@ def test_too_many_open_files_are_not_taken_for_damage(store, monkeypatch):
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS], ids=errno.errorcode.get)
-def test_a_file_system_without_hard_links_is_refused_before_anything_is_made(tmp_path, monkeypatch, store, number):
+def test_a_file_system_without_hard_links_is_refused_at_first(tmp_path, monkeypatch, store, number):
     """Such as that of a USB stick or of a network share. LanceDB itself would speak of rights, or of nothing at all."""
 
     def link(*_: object, **__: object) -> None:

@@ -49,9 +49,7 @@ whole_rankings = st.lists(st.booleans(), min_size=1, max_size=40).filter(any)
 
 @settings(derandomize=True, max_examples=200, deadline=None)
 @given(whole_rankings, st.integers(1, 45))
-def test_precision_recall_and_average_precision_of_a_whole_ranking_are_torchmetrics_and_scikit_learn_s(
-    ranking: list[bool], k: int
-) -> None:
+def test_measures_of_a_ranking_equal_torchmetrics_and_scikit_learn(ranking: list[bool], k: int) -> None:
     import torch
     from torchmetrics.functional import retrieval  # seconds
 
@@ -103,7 +101,7 @@ def test_what_can_not_be_measured_is_refused_and_says_why(call, says: str) -> No
         call()
 
 
-def test_the_majority_of_the_k_nearest_decides_and_the_nearest_breaks_a_tie() -> None:
+def test_the_majority_of_k_decides_and_the_nearest_breaks_a_tie() -> None:
     found = np.array([["mug", "vase", "vase"], ["mug", "vase", "lamp"]])
     assert knn_accuracy(found, ["vase", "mug"], 3).tolist() == [1, 1]
     assert knn_accuracy(found, ["vase", "vase"], 1).tolist() == [0, 0]
@@ -179,7 +177,7 @@ def test_a_row_of_the_table_says_each_measure_with_its_interval() -> None:
     assert heading.index("mAP") == line.index(f"{row.map}")
 
 
-def test_what_vectors_group_by_is_told_apart_from_what_comes_with_the_category() -> None:
+def test_a_factor_is_told_apart_from_what_comes_with_the_category() -> None:
     # Two groups of things in a plane; x says which thing, y which background. Fruit is always yellow.
     kinds = ["fruit"] * 4 + ["tool"] * 4 + ["toy"] * 4
     grounds = ["wood", "wood", "sky", "sky"] * 3
