@@ -19,6 +19,7 @@ from helpers.memora import InvalidRequestError, Memora, NotFoundError
 from helpers.memora.http import requests_of
 
 FRESH_SECONDS = 5.0
+REQUEST_HITS = 100_000  # of all queries of one request together: an answer of some 30 MB
 # Of each client's collections: when their fields were asked for, how many changes came before, and the fields.
 _FIELDS: WeakKeyDictionary[Memora, dict[str, tuple[float, int, list[str]]]] = WeakKeyDictionary()
 
@@ -135,7 +136,7 @@ def search_many(
     def ask(fields: Sequence[str]) -> list[list[Hit]]:
         call = request(fields, collection, **options)
         answers: list[list[dict[str, Any]]] = []
-        for part in requests_of(vectors):
+        for part in requests_of(vectors, max(1, REQUEST_HITS // max(1, call["limit"] + call.get("offset", 0)))):
             found = client.vectors.search(data=part, **call)["data"]
             answers += [found] if len(part) == 1 else found  # one query is answered with a flat list of hits
         return [hits_from(hits, extractor, first_rank=call.get("offset", 0) + 1) for hits in answers]

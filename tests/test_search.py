@@ -247,6 +247,10 @@ def test_many_queries_are_sent_in_requests_that_memora_takes(kit, extractor, que
     sizes = [size for path, size in calls if path == "vectors/search"]
     assert len(sizes) > 3
     assert max(sizes) < 151_000
+    monkeypatch.setattr(helpers.search, "REQUEST_HITS", 20)
+    del calls[:]
+    assert search_many(kit, query_vectors[:10], extractor=extractor) == expected[:10]
+    assert [path for path, _ in calls].count("vectors/search") == 3, "four queries of five hits each go together"
 
 
 def make_collection(client: Memora, extractor, **columns: str) -> None:

@@ -23,8 +23,8 @@ MAX_BYTES = 50 * 1024 * 1024  # of an uploaded file; a picture of 100 megapixels
 FILTERS = 6  # of the collection's own fields, at most so many become filters
 CHOICES = 60  # a field with more values than these offers too many to choose from
 MOST_PICTURES = 16_384  # a larger collection is searched, but neither listed nor mapped
-HISTORY = 30  # earlier queries that are kept
-KEPT_SIDE = 1024  # pixels of the longer side of an earlier query: 2 MB, where a photograph of a telephone has 36 MB
+HISTORY = 20  # earlier queries that are kept
+KEPT_SIDE = 768  # pixels of the longer side of an earlier query: 2 MB in memory; a telephone's photograph has 48 MB
 
 
 class RefusedError(Exception):

@@ -18,6 +18,7 @@ PASSING = {408, 429, 502, 503}  # statuses that may be others in a moment; after
 JSON = {"Content-Type": "application/json"}
 THIS_MACHINE = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}  # no proxy leads back here
 REQUEST_BYTES = 8 * 1024 * 1024  # of JSON in one request, about: some 500 vectors of 1,280 numbers
+REQUEST_ITEMS = 10_000  # rows, or query vectors, in one request
 ATTEMPTS = 4  # the first and three more, about 0.2 + 0.4 + 0.8 seconds apart
 
 T = TypeVar("T")
@@ -158,7 +159,7 @@ def to_json(body: Any) -> bytes:
         raise errors.InvalidRequestError(f"This can't be sent as JSON: {error.__cause__ or error}.") from None
 
 
-def requests_of(items: Iterable[T]) -> Iterator[list[T]]:
+def requests_of(items: Iterable[T], most: int = REQUEST_ITEMS) -> Iterator[list[T]]:
     """Divide rows, or query vectors, into lists that are small enough for one request each.
 
     Memora refuses a request of more than 64 MB, and one that takes long to answer runs into the time-out. A call of the
@@ -168,12 +169,14 @@ def requests_of(items: Iterable[T]) -> Iterator[list[T]]:
     ----------
     items : iterable
         What goes into `data`, in its order; an item that is larger than a request should be goes alone.
+    most : int
+        How many go into one request at most.
     """
     part: list[T] = []
     size = 0
     for item in items:
         length = len(to_json(item)) + 1
-        if part and size + length > REQUEST_BYTES:
+        if part and (size + length > REQUEST_BYTES or len(part) == most):
             yield part
             part, size = [], 0
         part.append(item)

@@ -465,7 +465,7 @@ def test_the_history_keeps_small_copies_and_not_without_end(session, monkeypatch
         session.ask(large(number), f"{number}.jpg")
     assert session.query.picture.size == (2048, 1536)
     assert [query.name for query in session.history] == ["1.jpg", "2.jpg"]
-    assert {query.picture.size for query in session.history} == {(1024, 768)}
+    assert {query.picture.size for query in session.history} == {(768, 576)}
 
 
 def test_back_at_a_large_picture_the_hits_are_the_same_and_so_is_the_part(session):
@@ -475,7 +475,7 @@ def test_back_at_a_large_picture_the_hits_are_the_same_and_so_is_the_part(sessio
     session.ask(QUERY)
     session.back()
     assert session.hits == found
-    assert session.query.box == (256, 128, 768, 640)
+    assert session.query.box == (192, 96, 576, 480)
     small = np.asarray(part.resize(session.query.part.size)).astype(int)
     assert np.abs(small - np.asarray(session.query.part)).mean() < 8
     session.crop(None)
@@ -487,8 +487,8 @@ def test_a_tiny_part_of_a_large_picture_is_kept_as_a_part(box):
     query = replace(Query("x", large(0)), box=box).small()
     assert min(query.part.size) >= 1
     left, top, right, bottom = query.box
-    assert 0 <= left < right <= 1024
-    assert 0 <= top < bottom <= 768
+    assert 0 <= left < right <= 768
+    assert 0 <= top < bottom <= 576
 
 
 def test_a_pasted_data_address_is_searched_by_and_not_repeated(session):

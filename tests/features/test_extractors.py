@@ -20,7 +20,7 @@ import pytest
 from huggingface_hub import constants
 from PIL import Image
 
-from helpers.features import extractors, faster, weights
+from helpers.features import base, extractors, faster, weights
 from helpers.features.extractors import DinoV2Extractor, EfficientNetExtractor, load_extractor
 from helpers.features.faster import import_torch
 from helpers.features.weights import (
@@ -188,6 +188,17 @@ def test_bfloat16_changes_at_most_one_hit_of_precision_at_5(extractor, monkeypat
         found = np.argsort(-one.embed(queries.root / path for path in queries.paths) @ stored.T, axis=1)[:, :5]
         precisions.append((kinds[found] == asked[:, None]).mean())
     assert abs(precisions[0] - precisions[1]) < 1.5 / (5 * ASKED)
+
+
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_fewer_bits_and_openvino_need_no_folder_of_the_kit(precise, backend, tmp_path, monkeypatch, capsys):
+    """An installed kit has no `data`: the network is tried on made pictures there."""
+    if backend == "openvino":
+        pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    monkeypatch.setattr(base, "DATA", tmp_path / "nowhere")
+    other = remade(precise["efficientnet"], precision="auto", backend=backend)
+    assert capsys.readouterr().out.startswith("Precision: ")
+    assert (other.embed(FILES[:3]) * precise["efficientnet"].embed(FILES[:3])).sum(axis=1).min() > 0.999
 
 
 @pytest.mark.parametrize("name", ["efficientnet", "dinov2"])

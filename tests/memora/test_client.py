@@ -626,6 +626,7 @@ def test_rows_are_divided_by_their_bytes_in_order_and_none_is_lost(rng):
     assert max(sizes) <= REQUEST_BYTES + 2
     assert min(sizes[:-1]) > 0.99 * REQUEST_BYTES
     assert [len(part) for part in requests_of(["x" * (REQUEST_BYTES + 1), "y", torch.ones(3)])] == [1, 2]
+    assert [len(part) for part in requests_of(range(7), most=3)] == [3, 3, 1]
     assert list(requests_of([])) == []
 
 
