@@ -189,7 +189,7 @@ def test_a_milvus_server_gets_its_token_from_the_settings(capsys, monkeypatch, r
         client = connect()
         assert capsys.readouterr().out == f"Memora: the local one, data on the Milvus server at {url}\n"
         client.collections.create(collection=Collection("guarded", 2))
-        served = command.build(command._engine(None, None, None), LOCAL_KEY, [LOCAL_PROJECT], 4)
+        served = command.build(command.engine(None), LOCAL_KEY, [LOCAL_PROJECT], 4)
         over = Memora(LOCAL_KEY, LOCAL_PROJECT, "http://served.invalid", transport=httpx.WSGITransport(app=served))
         assert over.collections.list() == {"data": ["guarded"]}
     with pytest.raises(UnavailableError, match="does not answer"):
@@ -198,13 +198,13 @@ def test_a_milvus_server_gets_its_token_from_the_settings(capsys, monkeypatch, r
 
 def test_make_serve_keeps_the_data_where_the_notebooks_settings_say(monkeypatch, root):
     write_env(root, {"MEMORA_ENGINE": "from/dot-env", "MEMORA_API_KEY": "of-hosted-memora"})
-    assert command._engine(None, None, None) == memora_home() == root / "from/dot-env"
-    assert command._key(None, None) != "of-hosted-memora"
+    assert command.engine(None) == memora_home() == root / "from/dot-env"
+    assert command.key(None) != "of-hosted-memora"
     write_env(root, {"MEMORA_HOME": "home", "MEMORA_ENGINE": "http://localhost:19530"})
-    assert command._engine(None, None, None) == "http://localhost:19530"
+    assert command.engine(None) == "http://localhost:19530"
     assert memora_home() == root / "home"
     monkeypatch.setenv("MEMORA_ENGINE", "")  # set but empty: not set, whatever .env says
-    assert command._engine(None, None, None) == memora_home() == root / "home"
+    assert command.engine(None) == memora_home() == root / "home"
 
 
 def test_a_folder_may_be_called_almost_anything(monkeypatch, root):
