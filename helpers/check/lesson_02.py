@@ -17,7 +17,7 @@ LOOK_ALIKE = 0.45  # the similarity from which on two pictures of different kind
 def number_of_tokens(model: Any, side: int, answer: Any) -> str:
     """How many tokens a vision transformer makes of a square picture, predicted; here it is run."""
     predicted = whole(answer)
-    import torch
+    torch = import_torch()
 
     with torch.inference_mode():
         tokens = model(pixel_values=torch.zeros(1, 3, side, side)).last_hidden_state.shape[1]
