@@ -253,7 +253,7 @@ def test_a_playground_on_milvus_is_dropped_when_its_process_ends(monkeypatch, mi
     monkeypatch.setenv("MEMORA_ENGINE", milvus_url)
     real = connect()
     real.collections.create(collection=Collection("real", 2))
-    before = MilvusClient(milvus_url).list_databases()
+    before = sorted(MilvusClient(milvus_url).list_databases())
     work = """
 from helpers.connect import milvus_url, playground
 from helpers.memora.models import Collection
@@ -266,7 +266,7 @@ assert sandbox.project_id in MilvusClient(milvus_url()).list_databases()
     ended = subprocess.run([sys.executable, "-c", work], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout.startswith(f"Memora: a playground, on the Milvus server at {milvus_url}, empty")
     assert ended.stderr == ""
-    assert MilvusClient(milvus_url).list_databases() == before
+    assert sorted(MilvusClient(milvus_url).list_databases()) == before
     assert "real" in real.collections.list()["data"]
     real.collections.drop(collection_name="real")
 
