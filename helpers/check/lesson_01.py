@@ -80,7 +80,7 @@ def museum_schema(schema: Schema) -> str:
         if fields[name].data_type not in kinds:
             raise NotYet(f"{name!r} is a {fields[name].data_type}; what suits it is {' or '.join(kinds)}.")
     params = fields["artist"].element_type_params
-    if params is not None and params.max_length is not None and int(params.max_length) < 20:
+    if params is not None and params.max_length is not None and params.max_length < 20:
         raise NotYet(f"max_length is {params.max_length} bytes: 'Artemisia Gentileschi' does not fit into that.")
     with _empty_memora() as client:
         try:
@@ -105,7 +105,7 @@ def _one_vector(vectors: list[Field]) -> None:
     if len(vectors) > 1:
         raise NotYet(f"there are {len(vectors)} vector fields; the museum has one network, which makes one vector.")
     params = vectors[0].element_type_params
-    if params is None or str(params.dim) != "384":
+    if params is None or params.dim != 384:
         raise NotYet(f"the vector field has dim {params.dim if params else None}; the model gives 384 numbers.")
 
 

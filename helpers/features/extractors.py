@@ -212,7 +212,7 @@ def _load(name: str, pooling: str, precision: str, backend: str) -> FeatureExtra
 def load_extractor(
     name: str | None = None, pooling: str = "cls", precision: str = "float32", backend: str = "torch"
 ) -> FeatureExtractor:
-    """Return a feature extractor, and print which one and why.
+    """Return a feature extractor, and print which one and why; before, that it loads, in a line that is written over.
 
     Parameters
     ----------
@@ -261,6 +261,7 @@ def load_extractor(
         name, why = "efficientnet-lite0", "its weights came with the installation; `make models` fetches DINOv2"
     if name not in NETWORKS:
         name = model_folder(name)
+    print(f"Loading {Path(name).name} (some seconds the first time) ...", end="\r", flush=True)
     extractor = _load(name, pooling, precision, backend)
     print(f"Feature extractor: {extractor.name}, {extractor.dim} numbers per picture ({why})")
     return extractor

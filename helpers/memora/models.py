@@ -3,6 +3,7 @@
 Python's names are the wire's in snake_case; what is None is left out, so that the server's defaults hold.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -88,11 +89,23 @@ class ElementTypeParams(Model):
         How many numbers a vector has.
     max_capacity : int, optional
         Most elements of an Array.
+
+    Raises
+    ------
+    InvalidRequestError
+        One is text that is not a whole number; `"384"` becomes 384.
     """
 
     max_length: int | None = None
     dim: int | None = None
     max_capacity: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, str):
+                if not re.fullmatch(r"\s*[-+]?[0-9]+\s*", value):
+                    raise InvalidRequestError(f"{name} takes a whole number, such as 384, and this is {value!r}.")
+                setattr(self, name, int(value))
 
 
 @dataclass

@@ -64,8 +64,9 @@ def test_a_wrong_schema_gets_the_hint_that_fits(wrong, said: str) -> None:
             ]
         ),
         Schema([KEY, vector(384), ARTIST, YEAR, Field("room", "Int8")]),
+        Schema([KEY, vector("384"), text("artist", "200"), YEAR]),
     ],
-    ids=["as shown", "key of text", "more fields"],
+    ids=["as shown", "key of text", "more fields", "sizes as text"],
 )
 def test_a_right_schema_is_taken_in_any_form(right) -> None:
     assert is_right(check.museum_schema, right)

@@ -392,12 +392,25 @@ def test_without_dinov2_the_installed_network_is_used_and_nothing_fetched(hub_ca
     extractor = load_extractor()
     assert isinstance(extractor, EfficientNetExtractor)
     assert extractor.embed(FILES[:1]).shape == (1, 1280)
-    told = capsys.readouterr().out
+    before, _, told = capsys.readouterr().out.partition("\r")
+    assert before == "Loading efficientnet-lite0 (some seconds the first time) ..."
     assert told == (
         "Feature extractor: efficientnet-lite0, 1280 numbers per picture "
         "(its weights came with the installation; `make models` fetches DINOv2)\n"
     )
     assert not hub_cache.exists()
+
+
+@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite2"])
+def test_a_learner_reads_that_the_network_loads_while_it_loads(monkeypatch, capsys, name):
+    """And the line disappears: the one that follows is longer, and written over it."""
+    shown = []
+    load = extractors._load
+    monkeypatch.setattr(extractors, "_load", lambda *given: shown.append(capsys.readouterr().out) or load(*given))
+    load_extractor(name)
+    (loading,) = shown
+    assert loading.startswith(f"Loading {name} ") and loading.endswith("\r")
+    assert len(capsys.readouterr().out) > len(loading)
 
 
 def test_dinov2_in_the_hub_s_cache_is_used_without_calling_the_hub(hub_cache, tiny, no_network, capsys):
@@ -406,7 +419,7 @@ def test_dinov2_in_the_hub_s_cache_is_used_without_calling_the_hub(hub_cache, ti
     assert isinstance(extractor, DinoV2Extractor)
     assert (extractor.name, extractor.dim) == ("dinov2-small", 32)
     assert extractor.embed(FILES[:2]).shape == (2, 32)
-    assert capsys.readouterr().out == (
+    assert capsys.readouterr().out.partition("\r")[2] == (
         "Feature extractor: dinov2-small, 32 numbers per picture (its weights are on this machine)\n"
     )
 

@@ -550,6 +550,25 @@ def test_what_is_no_model_is_refused_before_anything_is_sent(sentence):
     assert not sent
 
 
+@pytest.mark.parametrize("given", [384, "384", " 384 ", np.int64(384)])
+def test_a_size_given_as_text_is_sent_as_the_number_it_says(given):
+    client, sent = watched(ok({}))
+    params = ElementTypeParams(max_length="64", dim=given)
+    client.collections.create(
+        collection=Collection("c", schema=Schema([Field("v", "FloatVector", element_type_params=params)]))
+    )
+    assert params.dim == 384
+    (field,) = body(sent[0])["schema"]["fields"]
+    assert field["elementTypeParams"] == {"max_length": 64, "dim": 384}
+
+
+@pytest.mark.parametrize("given", ["many", "", "38.4", "1_000", "384 numbers"])
+@pytest.mark.parametrize("name", ["max_length", "dim", "max_capacity"])
+def test_a_size_given_as_text_that_is_not_a_whole_number_is_refused(name, given):
+    with pytest.raises(InvalidRequestError, match=f"{name} takes a whole number, .* and this is {given!r}"):
+        ElementTypeParams(**{name: given})
+
+
 @pytest.mark.parametrize("names", ["python", "wire"])
 def test_a_collections_params_may_have_pythons_names_or_the_wires(names):
     client, sent = watched(ok({}))
