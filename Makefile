@@ -23,6 +23,7 @@ endif
 ENGINE := $(if $(findstring ://,$(MEMORA_ENGINE)$(SERVE)),$(WITH)milvus)
 FETCH_test := 90 MB
 FETCH_bench := 160 MB
+FETCH_peers := 120 MB
 FETCH_dev := 30 MB
 FETCH_milvus := 20 MB
 
@@ -84,7 +85,7 @@ lint: $(WITH)dev ## check style, types and spelling only
 notebooks: $(WITH)test ## execute the notebooks from a clean state and store their outputs
 	$(BIN)/python -m tests.execute_notebooks
 
-bench: $(WITH)bench ## measure speed and recall beside baselines; writes benchmarks/RESULTS.md
+bench: $(WITH)bench $(WITH)peers ## measure speed and recall beside baselines; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks $(BENCH)
 
 models: $(STAMP) ## fetch DINOv2 (88 MB) from the model hub

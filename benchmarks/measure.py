@@ -16,8 +16,12 @@ from typing import Any, TypeVar
 import psutil
 
 T = TypeVar("T")
+EVERY_ROW = "none: every row is looked at"  # where a table says which index is used
 PATIENCE = 8.0  # seconds for the calls of one contender
-PACKAGES = ("torch", "transformers", "openvino", "numpy", "lancedb", "faiss-cpu", "pymilvus", "milvus-lite", "milvus")
+PACKAGES = (
+    *("torch", "transformers", "openvino", "numpy", "lancedb", "faiss-cpu", "usearch", "chromadb", "duckdb"),
+    *("pymilvus", "milvus-lite", "milvus"),
+)
 
 
 @dataclass(frozen=True)

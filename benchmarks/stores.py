@@ -1,11 +1,13 @@
 """Where vectors can be stored and searched: the kit's client, and what it is compared with."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from benchmarks.measure import installed
 from helpers.connect import local_client
 from helpers.memora import Memora
 from helpers.memora.models import Collection, ElementTypeParams, Field, Index, IndexConfig, Schema
@@ -21,7 +23,7 @@ class Store(Protocol):
         """Store a batch of rows: ids (n,), vectors (n, dim)."""
 
     def build(self, nlist: int | None) -> None:
-        """Make IVF_FLAT with so many lists; None: nothing, each search looks at every row."""
+        """Make IVF_FLAT with so many lists; None: none, or the only index that the store has."""
 
     def search(self, vector: np.ndarray) -> list[int]:
         """Return the ids of the ten nearest."""
@@ -70,6 +72,68 @@ class FaissStore:
 
     def search(self, vector: np.ndarray) -> list[int]:
         return self.index.search(vector[None], 10)[1][0].tolist()
+
+
+class UsearchStore:
+    """USearch, in memory: HNSW with its defaults."""
+
+    def __init__(self, home: Path, dim: int) -> None:
+        from usearch.index import Index
+
+        self.index = Index(ndim=dim, metric="cos", dtype="f32")
+
+    def insert(self, ids: np.ndarray, vectors: np.ndarray) -> None:
+        self.index.add(ids, vectors)
+
+    def build(self, nlist: int | None) -> None:
+        pass  # the graph grows with each row
+
+    def search(self, vector: np.ndarray) -> list[int]:
+        return self.index.search(vector, 10).keys.tolist()
+
+
+class ChromaStore:
+    """Chroma, embedded, in a folder: HNSW with its defaults, as its guide begins."""
+
+    def __init__(self, home: Path, dim: int) -> None:
+        import chromadb
+        from chromadb.config import Settings
+
+        client = chromadb.PersistentClient(str(home), settings=Settings(anonymized_telemetry=False))
+        self.collection = client.create_collection("bench", configuration={"hnsw": {"space": "cosine"}})
+
+    def insert(self, ids: np.ndarray, vectors: np.ndarray) -> None:
+        self.collection.add(ids=[str(key) for key in ids], embeddings=vectors)
+
+    def build(self, nlist: int | None) -> None:
+        pass  # the graph grows with each row
+
+    def search(self, vector: np.ndarray) -> list[int]:
+        return [int(key) for key in self.collection.query(vector[None], n_results=10, include=[])["ids"][0]]
+
+
+class DuckStore:
+    """DuckDB, in a file, by itself: it looks at every row (its HNSW is an extension, fetched from the network)."""
+
+    def __init__(self, home: Path, dim: int) -> None:
+        import duckdb
+
+        self.dim, self.database = dim, duckdb.connect(str(home / "vectors.duckdb"))
+        self.database.execute(f"create table vectors (id bigint, v float[{dim}])")
+
+    def insert(self, ids: np.ndarray, vectors: np.ndarray) -> None:
+        import pyarrow as pa
+
+        column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), self.dim)
+        rows = pa.table({"id": ids, "v": column})  # DuckDB reads Arrow tables where they lie
+        self.database.from_arrow(rows).insert_into("vectors")
+
+    def build(self, nlist: int | None) -> None:
+        self.database.execute("checkpoint")
+
+    def search(self, vector: np.ndarray) -> list[int]:
+        asked = f"select id from vectors order by array_cosine_distance(v, ?::float[{self.dim}]) limit 10"
+        return [row[0] for row in self.database.execute(asked, [vector.tolist()]).fetchall()]
 
 
 class LanceStore:
@@ -165,16 +229,28 @@ class MilvusStore:
         return [hit["id"] for hit in found]
 
 
-def stores(milvus: str | None) -> dict[str, tuple[str | None, Callable[..., Any]]]:
-    """Return name to (package it needs, what makes it); with a URL those on a Milvus server too."""
-    all_ = {
-        "numpy": (None, NumpyStore),
-        "FAISS": ("faiss-cpu", FaissStore),
-        "LanceDB": (None, LanceStore),
-        "Memora, embedded": (None, MemoraStore),
-        "Milvus Lite": ("milvus-lite", MilvusStore),
+@dataclass(frozen=True)
+class Contender:
+    """A store, the package it needs, and the indexes it has: "exact", "IVF_FLAT", or "HNSW" as it comes."""
+
+    store: Callable[..., Any]
+    package: str | None = None
+    indexes: tuple[str, ...] = ("exact", "IVF_FLAT")
+
+
+def stores(milvus: str | None) -> dict[str, Contender]:
+    """Return the contenders that are installed; with a URL those on a Milvus server too."""
+    known = {
+        "numpy": Contender(NumpyStore, indexes=("exact",)),
+        "FAISS": Contender(FaissStore, "faiss-cpu"),
+        "USearch": Contender(UsearchStore, "usearch", ("HNSW",)),
+        "Chroma": Contender(ChromaStore, "chromadb", ("HNSW",)),
+        "DuckDB": Contender(DuckStore, "duckdb", ("exact",)),
+        "LanceDB": Contender(LanceStore),
+        "Memora, embedded": Contender(MemoraStore),
+        "Milvus Lite": Contender(MilvusStore, "milvus-lite"),
     }
     if milvus:
-        all_["Milvus server"] = ("pymilvus", MilvusStore)
-        all_["Memora, on the Milvus server"] = ("pymilvus", MemoraStore)
-    return all_
+        known["Milvus server"] = Contender(MilvusStore, "pymilvus")
+        known["Memora, on the Milvus server"] = Contender(MemoraStore, "pymilvus")
+    return {name: made for name, made in known.items() if made.package is None or installed(made.package)}

@@ -51,8 +51,8 @@ def embeddings() -> tuple[np.ndarray, np.ndarray]:
 
 
 def make(collection: np.ndarray, queries: np.ndarray, count: int, folder: Path) -> Vectors:
-    """Grow so many vectors, write them to a file, and find the exact answers."""
-    vectors, _ = grown(collection, count)
+    """Write so many vectors to a file, grown where the collection is smaller, and find the exact answers."""
+    vectors = collection if count == len(collection) else grown(collection, count)[0]
     file = folder / f"{count}.f32"
     vectors.tofile(file)
     exact = np.empty((len(queries), 10), np.int64)

@@ -106,7 +106,12 @@ def test_a_learner_installs_nothing_that_only_tests_need(target: str) -> None:
 
 @pytest.mark.parametrize(
     ("target", "extras"),
-    [("test", {"test", "dev"}), ("test-all", {"test", "bench", "dev"}), ("bench", {"bench"}), ("lint", {"dev"})],
+    [
+        ("test", {"test", "dev"}),
+        ("test-all", {"test", "bench", "dev"}),
+        ("bench", {"bench", "peers"}),
+        ("lint", {"dev"}),
+    ],
 )
 def test_tests_and_benchmarks_install_the_rest_themselves(target: str, extras: set[str]) -> None:
     out = dry_run(target, "UV=")

