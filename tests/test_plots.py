@@ -13,7 +13,18 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from helpers.images import DATA, ImageError
-from helpers.plots import RIGHT, UNKNOWN, WRONG, mark, show_hits, show_images, show_many, show_similarities, summary
+from helpers.plots import (
+    RIGHT,
+    THUMB,
+    UNKNOWN,
+    WRONG,
+    mark,
+    show_hits,
+    show_images,
+    show_many,
+    show_similarities,
+    summary,
+)
 from helpers.search import Hit
 from helpers.settings import ROOT
 
@@ -219,12 +230,14 @@ def test_many_queries_are_one_picture_with_every_hit_marked(capsys):
     assert capsys.readouterr().out == "3 queries; 3 of 5 hits have the query's category\n"
     axis = figure.axes[0]
     assert len(figure.axes) == 1
-    assert len(axis.images) == 3 + 5
+    tiles = [image.get_array().shape[1] // THUMB for image in axis.images]
+    assert tiles == [1 + 3, 1 + 1, 1 + 1]  # each row: the query, and its hits
+    assert len(axis.patches) == 5  # a frame around each hit
     assert [text.get_text() for text in axis.texts] == [
         "mug", "0.91 ✓", "0.88 ✗", "0.80 ✓", "apple", "0.91 ✗", "teapot", "0.88 ✓",
     ]  # fmt: skip
     places = {tuple(image.get_extent()) for image in axis.images}
-    assert len(places) == 8  # none lies on another
+    assert len(places) == 3  # none lies on another
     left, right, bottom, top = (*axis.get_xlim(), *axis.get_ylim())
     assert all(left <= x0 < x1 <= right and bottom <= y0 < y1 <= top for x0, x1, y0, y1 in places)
     drawn(figure)
