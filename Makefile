@@ -28,7 +28,7 @@ FETCH_dev := 30 MB
 FETCH_milvus := 20 MB
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab app serve test test-all lint notebooks bench models lock clean
+.PHONY: help setup demo lab app serve models clean progress edition test test-all lint notebooks bench lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1|\2/' | awk -F'|' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -65,6 +65,22 @@ serve: $(STAMP) $(ENGINE) ## serve the local Memora to other programs on this ma
 app: $(STAMP) $(ENGINE) ## search by image as a page, without code
 	$(BIN)/python -m helpers.explore $(APP)
 
+models: $(STAMP) ## fetch DINOv2 (88 MB) from the model hub
+	$(BIN)/python -m helpers.features.weights
+
+clean: ## remove the local Memora's data (not your pictures) and what was drawn
+	rm -rf .memora demo.png
+
+# ---- For teachers: docs/teaching/README.md. The student's edition ends above this line, the teacher's above the next.
+
+progress: $(STAMP) ## check a FOLDER of handed-in notebooks anew: what is right, tried, empty
+	@$(BIN)/python -m teaching.progress "$(FOLDER)" $(PROGRESS)
+
+# ---- For contributors: CONTRIBUTING.md
+
+edition: $(STAMP) ## write dist/student, dist/teacher and dist/nbgrader; ZIP=1 also as archives
+	@$(BIN)/python -m teaching.editions $(if $(ZIP),--zip)
+
 # JOBS is how many tests run at once; each takes up to 2 GB of memory. TEST is what else pytest is told.
 JOBS ?= 2
 
@@ -88,13 +104,7 @@ notebooks: $(WITH)test ## execute the notebooks from a clean state and store the
 bench: $(WITH)bench $(WITH)peers ## measure speed and recall beside baselines; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks $(BENCH)
 
-models: $(STAMP) ## fetch DINOv2 (88 MB) from the model hub
-	$(BIN)/python -m helpers.features.weights
-
 lock: ## renew constraints.txt after a change of pyproject.toml (with uv, if need be from a temporary folder)
 	@set -e; uv="$(UV)"; if [ -z "$$uv" ]; then temporary=$$(mktemp -d); trap 'rm -rf "$$temporary"' EXIT; \
 		$(PYTHON) -m venv "$$temporary"; "$$temporary/bin/python" -m pip install --quiet uv; uv="$$temporary/bin/uv"; fi; \
 	"$$uv" pip compile --quiet --universal --python-version 3.11 --all-extras pyproject.toml --output-file constraints.txt
-
-clean: ## remove the local Memora's data (not your pictures) and what was drawn
-	rm -rf .memora demo.png

@@ -1,10 +1,8 @@
 """The lessons as learners use them: exercises are solved, and each "Try it" is tried, in one run of each lesson."""
 
-import re
-
-import nbformat
 import pytest
 
+from teaching.exercises import exercises
 from tests.execute_notebooks import NOTEBOOKS, Runner, edited
 from tests.test_notebooks import code_cells, read, text_of
 
@@ -42,16 +40,6 @@ TRY_IT: dict[str, dict[str, str]] = {
 }
 
 
-def exercises(notebook: nbformat.NotebookNode) -> list[tuple[nbformat.NotebookNode, str]]:
-    """Return each exercise's cell, and the code of its hidden solution."""
-    found = []
-    for cell, after in zip(notebook.cells, notebook.cells[1:], strict=False):
-        if cell.cell_type == "code" and after.source.startswith("<details><summary>Solution"):
-            (code,) = re.findall(r"```python\n(.*?)```", after.source, flags=re.DOTALL)
-            found.append((cell, code.rstrip()))
-    return found
-
-
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_a_lesson_has_three_exercises_each_with_a_hint_and_a_solution(lesson: str) -> None:
     notebook = read(NOTEBOOKS / f"{lesson}.ipynb")
@@ -59,10 +47,11 @@ def test_a_lesson_has_three_exercises_each_with_a_hint_and_a_solution(lesson: st
     assert [kind for kind in KINDS if story.count(kind) == 1] == list(KINDS)
     found = exercises(notebook)
     assert len(found) == len(KINDS)
-    for cell, solution in found:
+    for exercise in found:
+        cell = exercise.cell
         assert text_of(cell).startswith("Not yet: "), cell.id
-        assert cell.source.splitlines()[-1].startswith("check."), cell.id
-        assert cell.source != solution, cell.id
+        assert cell.source.splitlines()[-1].startswith(f"check.{exercise.name}("), cell.id
+        assert cell.source != exercise.solution, cell.id
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
@@ -75,9 +64,9 @@ def test_every_solution_is_right_and_the_text_stays_true_when_tried(
         cells = [cell for cell in code_cells(notebook) if old in cell.source]
         assert cells, f"{old!r} is in no cell"
         cells[0].source = cells[0].source.replace(old, new)
-    for cell, solution in exercises(notebook):
-        cell.source = f"{cell.source}\n\n\n{solution}"  # below the exercise, which may give what it uses
-        cell.metadata.tags = ["solved"]
+    for exercise in exercises(notebook):
+        exercise.cell.source = exercise.filled_in  # as the teacher's edition has it
+        exercise.cell.metadata.tags = ["solved"]
     for cell in code_cells(notebook):
         cell.source = edited(lesson, cell.source)
     runner: Runner = request.getfixturevalue("runner" if lesson[:2] < "03" else "taught")  # the first ones fill it

