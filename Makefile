@@ -28,7 +28,7 @@ FETCH_dev := 30 MB
 FETCH_milvus := 20 MB
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab app serve models clean progress edition test test-all lint notebooks bench lock
+.PHONY: help setup demo lab app serve preflight models clean progress edition test test-all lint notebooks bench lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1|\2/' | awk -F'|' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ serve: $(STAMP) $(ENGINE) ## serve the local Memora to other programs on this ma
 
 app: $(STAMP) $(ENGINE) ## search by image as a page, without code
 	$(BIN)/python -m helpers.explore $(APP)
+
+preflight: ## is this machine ready, and what to do where it is not; CODES=file reads what students sent
+	@$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m teaching.preflight $(if $(CODES),--codes "$(CODES)")
 
 models: $(STAMP) ## fetch DINOv2 (88 MB) from the model hub
 	$(BIN)/python -m helpers.features.weights

@@ -29,7 +29,7 @@ TEACHER = "teacher"  # the tag of cells that students do not get
 FOLDERS = ("helpers", "local_memora", "data", "docs")
 FILES = ("LICENSE", "benchmarks/RESULTS.md", "constraints.txt", "environment.yml", "pyproject.toml")
 TEACHING = ROOT / "docs" / "teaching"
-FOR_STUDENTS = ("__init__.py",)  # of this package
+FOR_STUDENTS = ("__init__.py", "preflight.py")  # of this package
 # The Makefile is cut at these lines.
 CUT = {"student": "# ---- For teachers", "teacher": "# ---- For contributors"}
 NBGRADER_CONFIG = """# nbgrader's settings for this course: an answer is written above the cell's last line.

@@ -126,9 +126,15 @@ def test_links_in_an_edition_lead_somewhere(editions: Path, kind: str) -> None:
 def test_a_student_s_folder_has_nothing_for_teachers(editions: Path) -> None:
     names = {path.relative_to(editions / "student").as_posix() for path in (editions / "student").rglob("*")}
     assert not [name for name in names if name.startswith(("tests", "docs/teaching", ".git", ".venv", ".memora"))]
-    assert "teaching/progress.py" not in names
+    assert "teaching/progress.py" not in names and "teaching/preflight.py" in names
     makefile = (editions / "student" / "Makefile").read_text("utf-8")
-    assert set(re.findall(r"^([a-z-]+):.*## ", makefile, flags=re.MULTILINE)) >= {"setup", "demo", "lab", "app"}
+    assert set(re.findall(r"^([a-z-]+):.*## ", makefile, flags=re.MULTILINE)) >= {
+        "setup",
+        "demo",
+        "lab",
+        "app",
+        "preflight",
+    }
     assert "edition:" not in makefile and "test:" not in makefile
 
 
