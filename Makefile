@@ -24,11 +24,12 @@ ENGINE := $(if $(findstring ://,$(MEMORA_ENGINE)$(SERVE)),$(WITH)milvus)
 FETCH_test := 90 MB
 FETCH_bench := 160 MB
 FETCH_peers := 120 MB
+FETCH_site := 15 MB
 FETCH_dev := 30 MB
 FETCH_milvus := 20 MB
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab app serve preflight models clean progress edition test test-all lint notebooks bench lock
+.PHONY: help setup demo lab app serve preflight models clean progress edition test test-all lint notebooks bench site lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1|\2/' | awk -F'|' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -92,7 +93,7 @@ test: $(WITH)test $(WITH)dev ## run the tests: the helpers, every notebook, the 
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n $(JOBS) $(TEST)
 
-test-all: $(WITH)test $(WITH)bench lint ## run every test: a Milvus server, all of the browser, killed processes too (half an hour)
+test-all: $(WITH)test $(WITH)bench $(WITH)site lint ## run every test: a Milvus server, all of the browser, killed processes too (half an hour)
 	$(BIN)/python -m pytest -n $(JOBS) -m "" $(TEST)
 
 lint: $(WITH)dev ## check style, types and spelling only
@@ -106,6 +107,10 @@ notebooks: $(WITH)test ## execute the notebooks from a clean state and store the
 
 bench: $(WITH)bench $(WITH)peers ## measure speed and recall beside baselines; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks $(BENCH)
+
+site: $(WITH)site ## the course as static pages, in dist/site
+	$(BIN)/python -m sphinx -q -c docs/site . dist/site
+	@echo "Open dist/site/README.html in a browser; the folder needs no server."
 
 lock: ## renew constraints.txt after a change of pyproject.toml (with uv, if need be from a temporary folder)
 	@set -e; uv="$(UV)"; if [ -z "$$uv" ]; then temporary=$$(mktemp -d); trap 'rm -rf "$$temporary"' EXIT; \

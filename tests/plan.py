@@ -17,6 +17,7 @@ ONLY = {
         "test_an_uploaded_picture_is_searched_by_also_when_chosen_again",
         "test_the_keyboard_alone_is_enough",
     ],
+    "tests/browser/test_site.py": [],
     "tests/local_memora/test_durability.py": [],
     "tests/local_memora/test_durability_disk.py": [],
     "tests/local_memora/test_durability_two_stores.py": [

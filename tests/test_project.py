@@ -111,7 +111,7 @@ def test_a_learner_installs_nothing_that_only_tests_need(target: str) -> None:
     ("target", "extras"),
     [
         ("test", {"test", "dev"}),
-        ("test-all", {"test", "bench", "dev"}),
+        ("test-all", {"test", "bench", "site", "dev"}),
         ("bench", {"bench", "peers"}),
         ("lint", {"dev"}),
     ],
