@@ -17,6 +17,7 @@ from benchmarks.stores import BATCH
 from helpers.images import load_folder
 from helpers.settings import setting
 
+WHAT = "folder, features, ingest, search, start"
 HERE = Path(__file__).resolve().parent
 OWN = len(load_folder().paths)  # as many vectors as the collection has pictures: those themselves
 SIZES = [OWN, 1_000, 10_000, 100_000]
@@ -25,13 +26,18 @@ SIZES = [OWN, 1_000, 10_000, 100_000]
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line, measure, and write what came out."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="*", help="folder, features, ingest, search, start (default: all of them)")
+    parser.add_argument(
+        "what", nargs="*", help=f"{WHAT} (default: all of them), or mine: a few minutes, into benchmarks/mine"
+    )
     parser.add_argument("--rows", type=int, nargs="+", default=SIZES, help="sizes to search at (default: %(default)s)")
     parser.add_argument("--million", action="store_true", help="search a million rows too: some minutes, 4 GB of disk")
     parser.add_argument("--ingest-rows", type=int, default=20_000, help="rows to ingest (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="of everything; medians count (default: %(default)s)")
-    parser.add_argument("--output", type=Path, default=HERE, help="the folder for RESULTS.md and results.json")
+    parser.add_argument("--output", type=Path, help="the folder for RESULTS.md and results.json")
     options = parser.parse_args(arguments)
+    if options.what == ["mine"]:
+        options.what, options.rows, options.repeats = ["folder", "search", "start"], [OWN, 10_000], 2
+        options.output = options.output or HERE / "mine"
     if options.ingest_rows < 2 * BATCH:
         parser.error(
             f"--ingest-rows is {options.ingest_rows}; at least {2 * BATCH:,}: the first {BATCH:,} only prepare"
@@ -52,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
             described = machine()
             tables = runs[name]()
             print("\n".join(table.markdown() for table in tables), flush=True)
-            write(options.output, described, tables)
+            write(options.output or HERE, described, tables)
 
 
 @contextmanager

@@ -54,10 +54,14 @@ def tables(repeats: int) -> list[Table]:
                 )
             )
     order = ["network", "way", "images/s", "times", "one picture, ms", "least cosine", "peak MB"]
+    device, _ = isolated(_device)
+    gpu = "" if device != "cpu" else " No GPU that PyTorch can use is here: all ran on the processor."
     trained = "" if dinov2_on_this_machine() else " DINOv2 is untrained here: its size and speed are the real ones."
     note = (
         "From the kit's JPEG files (320 x 320) to unit vectors. The plain loop: one picture a call, float32, PyTorch "
-        "as it comes, in turn with ours. Times: as fast as the plain loop. Least cosine: to its vectors." + trained
+        "as it comes, in turn with ours. Times: as fast as the plain loop. Least cosine: to its vectors."
+        + trained
+        + gpu
     )
     large, _ = isolated(_large, repeats)
     return [
@@ -130,6 +134,10 @@ def plain_loop(network: str, at_once: int = 1) -> Callable[[list[Path]], np.ndar
         return np.concatenate(parts)
 
     return loop
+
+
+def _device() -> str:
+    return _ours("efficientnet-lite0", "ours, float32 (default)").device.type
 
 
 def _peak_of(network: str, way: str) -> None:

@@ -1,13 +1,15 @@
 """Benchmarks that can be believed: contenders do the same work, peaks and medians are what they say."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import features, folder, ingest, search
+import benchmarks.__main__ as bench
+from benchmarks import features, folder, ingest, search, start
 from benchmarks.__main__ import main, write
 from benchmarks.measure import EVERY_ROW, Table, isolated, latencies, machine, medians, target
 from benchmarks.picture import fastest
@@ -139,3 +141,17 @@ def test_the_picture_shows_each_store_s_fastest_way_with_its_recall(tmp_path: Pa
     assert fastest(rows) == [("Chroma: HNSW", 2.0, "recall 0.97"), ("LanceDB: IVF_FLAT", 5.0, "recall 0.98")]
     write(tmp_path, machine(), [Table("search_10000", "Search", "A note.", rows)])
     assert Image.open(tmp_path / "results.png").width > 400
+
+
+def test_mine_measures_little_and_leaves_the_kit_s_results_alone(monkeypatch, tmp_path: Path):
+    asked = []
+    for module in (folder, search, start):
+        made = [Table(module.__name__.rpartition(".")[2], "A table", "A note.", [{"what": "one"}])]
+        monkeypatch.setattr(module, "tables", lambda *given, made=made: asked.append(given[0]) or made)
+    monkeypatch.setattr(bench, "HERE", tmp_path)
+    monkeypatch.setattr(bench, "draw", lambda tables, file: None)
+    monkeypatch.setattr(bench, "milvus_server", nullcontext)
+    bench.main(["mine"])
+    assert asked == [2, [bench.OWN, 10_000], 2]
+    assert "A table" in (tmp_path / "mine" / "RESULTS.md").read_text(encoding="utf-8")
+    assert not (tmp_path / "RESULTS.md").exists()
