@@ -1,14 +1,14 @@
-"""A folder in, rows stored, a report out.
+"""A folder in, rows stored, a report out. The one place that knows the fields of a picture's row.
 
-A row is one picture: `id` from the file's content, `image_path` relative to the folder, `vector`, `extractor`, and
-the folder's metadata columns.
+A row is one picture: `id` from the file's content, `image_path` relative to the folder, `vector`, `extractor`, and the
+folder's metadata columns.
 """
 
 import hashlib
 import itertools
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from helpers.memora import AlreadyExistsError, InvalidRequestError, Memora
 from helpers.memora.http import REQUEST_BYTES, requests_of
 from helpers.memora.models import Collection, ElementTypeParams, Field, Index, IndexConfig, Schema
 
-FIELDS = ("id", "image_path", "vector", "extractor")  # of every picture; a collection's others are its metadata
+FIELDS = ("id", "image_path", "vector", "extractor")  # of every picture; all other fields are metadata
 MAX_PATH = 256  # bytes of image_path
 MAX_TEXT = 256  # bytes of a metadata column
 MEMORA_TYPES = {str: "VarChar", int: "Int64", float: "Double"}
@@ -35,20 +35,20 @@ class IngestReport:
     Parameters
     ----------
     collection : str
-        Where to.
+        The collection's name.
     added, already_there, updated, replaced, removed : int
-        Rows: new, untouched, with changed metadata, deleted because their files hold another picture now (it is among
-        the added), and deleted because their files are gone.
+        Numbers of rows: new; unchanged; with new metadata; deleted because their files now hold other pictures, which
+        are among the added; deleted because their files are gone.
     moved : list of (old path, new path)
-        Files that were known under another path; their vectors were kept.
+        Files that have a new path; their vectors were kept.
     missing : list of str
-        Paths of rows whose files are gone; `remove_missing=True` deletes them.
-    duplicates : list of (path, path it is identical to)
-        Files whose content is in the folder twice; one row stands for both.
+        Paths of rows whose files are gone; `remove_missing=True` deletes these rows.
+    duplicates : list of (path, path of the identical file)
+        Files whose content is in the folder more than once; one row stands for all of them.
     refused : list of (path, reason)
-        Files that are no usable pictures.
+        Files that can't be used.
     left_out : str
-        What else lies in the folder, and is not listed as a picture; empty where nothing does.
+        What else is in the folder and was not listed as a picture; empty where there is nothing else.
     """
 
     collection: str
@@ -87,8 +87,8 @@ class IngestReport:
 def content_id(path: Path) -> int:
     """Return 53 bits of the SHA-256 of a file: the same picture has the same id everywhere.
 
-    53 bits, because JavaScript keeps integers exactly up to there; among a million pictures the chance that any two
-    share an id is about 1 in 18,000 (n^2 / 2^54).
+    JavaScript keeps integers of up to 53 bits exactly. Among a million pictures the chance that any two share an id is
+    about 1 in 18,000 (n^2 / 2^54).
     """
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").digest()
@@ -96,7 +96,7 @@ def content_id(path: Path) -> int:
 
 
 def image_collection(name: str, dim: int, columns: dict[str, type]) -> Collection:
-    """Describe a collection of pictures: what notebook 01 writes out, for any extractor and any metadata.
+    """Describe a collection of pictures, as notebook 01 does step by step, for any extractor and any metadata.
 
     Parameters
     ----------
@@ -113,7 +113,9 @@ def image_collection(name: str, dim: int, columns: dict[str, type]) -> Collectio
         A column has the name of a field that every picture has.
     """
     if taken := columns.keys() & {*FIELDS, "distance"}:
-        raise InvalidRequestError(f"metadata.csv has a column {taken.pop()!r}, a name the kit itself needs: rename it.")
+        raise InvalidRequestError(
+            f"metadata.csv has a column {taken.pop()!r}, a name that the kit itself uses: rename the column."
+        )
     text = ElementTypeParams(max_length=MAX_TEXT)
     fields = [
         Field("id", "Int64", is_primary=True),
@@ -128,7 +130,7 @@ def image_collection(name: str, dim: int, columns: dict[str, type]) -> Collectio
 
 
 def ensure_collection(client: Memora, collection: Collection) -> None:
-    """Create a collection where it is missing; where it is there, check that it fits.
+    """Create a collection if it does not exist; else check that it fits.
 
     Raises
     ------
@@ -141,15 +143,19 @@ def ensure_collection(client: Memora, collection: Collection) -> None:
             client.collections.create(collection=collection)
             print(f"Created the collection {name!r}")
             return
-        except AlreadyExistsError:  # by another notebook, a moment ago
+        except AlreadyExistsError:  # another notebook has created it a moment ago
             pass
     fields = client.collections.describe(collection_name=name)["data"]["fields"]
     wanted = collection.schema.fields if collection.schema else []
-    there, here = (next(_dims(one), None) for one in (fields, wanted))
+    there = next((int(param["value"]) for one in fields for param in one["params"] if param["key"] == "dim"), None)
+    here = next(
+        (one.element_type_params.dim for one in wanted if one.element_type_params and one.data_type == "FloatVector"),
+        None,
+    )
     if there != here:
         raise InvalidRequestError(
             f"The collection {name!r} stores vectors of {there} numbers; this extractor gives {here}. Load the "
-            f"extractor it was made with, or use another collection name, or start over (README, 'Starting over')."
+            f"extractor that made its vectors, use another collection name, or start over (README, 'Starting over')."
         )
     stored, ours = {f["name"]: f["type"] for f in fields}, {f.field_name: f.data_type for f in wanted}
     differ = []
@@ -164,15 +170,6 @@ def ensure_collection(client: Memora, collection: Collection) -> None:
         )
 
 
-def _dims(fields: Any) -> Iterator[int]:
-    for one in fields:
-        if isinstance(one, Field):
-            if one.element_type_params and one.element_type_params.dim:
-                yield one.element_type_params.dim
-        else:
-            yield from (int(p["value"]) for p in one["params"] if p["key"] == "dim")
-
-
 def ingest(
     client: Memora,
     folder: ImageFolder | str | os.PathLike = DATA,
@@ -184,22 +181,22 @@ def ingest(
 ) -> IngestReport:
     """Bring a collection in line with a folder of pictures.
 
-    Running it again adds nothing; after a crash, or a Ctrl-C, it goes on where it was.
+    A second run adds nothing. After a crash, or a Ctrl-C, the next run goes on where the first one stopped.
 
     Parameters
     ----------
     client : Memora
-        Where to.
+        Where the collection is.
     folder : ImageFolder or path
-        The pictures, listed by `load_folder` where a path is given.
+        The pictures; a path is listed by `load_folder`.
     extractor : FeatureExtractor
         Makes the vectors; a collection holds the vectors of one extractor.
     collection : str
-        Its name; it is created where it is missing.
+        The collection's name; it is created if it does not exist.
     batch_size : int
-        Pictures that are embedded and stored at once: what a crash costs at most.
+        How many pictures are embedded and stored at once, at least 1: a crash costs no more than these.
     remove_missing : bool
-        Whether rows whose files are gone are deleted.
+        Whether to delete rows whose files are gone.
 
     Returns
     -------
@@ -216,7 +213,7 @@ def ingest(
         There is no picture in the folder.
     """
     if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}: at least 1 picture is embedded and stored at once.")
+        raise ValueError(f"batch_size is {batch_size}; it must be at least 1.")
     if not isinstance(folder, ImageFolder):
         folder = load_folder(folder)
     if not folder.paths:
@@ -245,13 +242,13 @@ def ingest(
         for start in range(0, len(new), batch_size):
             batch = new[start : start + batch_size]
             rows = _embedded(folder, batch, extractor, files, report)
-            _upsert(client, collection, rows)  # not insert: a repeated batch adds nothing
+            _upsert(client, collection, rows)  # a repeated upsert adds nothing, a repeated insert fails
             report.added += len(rows)
             bar.update(len(batch))
     report.duplicates = [(copy, path) for path, *copies in files.values() for copy in copies]
     report.refused.sort()
     _remove(client, folder, files, stored, report, remove_missing)
-    client.collections.load(collection_name=collection)  # indexes that waited for rows are built now
+    client.collections.load(collection_name=collection)  # builds indexes that waited for rows
     return report
 
 
@@ -261,11 +258,11 @@ def describe_pictures(client: Memora, collection: str) -> dict[str, Any]:
     Raises
     ------
     InvalidRequestError
-        It lacks a field that each picture has, so it holds something else.
+        A field that every picture has is missing.
     """
     told = client.collections.describe(collection_name=collection)["data"]
     names = [one["name"] for one in told["fields"]]
-    # A collection made by hand may do without `extractor`.
+    # `extractor` may be missing in a collection that was made by hand.
     if missing := [name for name in ("id", "image_path", "vector") if name not in names]:
         raise InvalidRequestError(
             f"The collection {collection!r} holds no pictures: it has no field {missing[0]}. Ingest a folder first, "
@@ -277,28 +274,30 @@ def describe_pictures(client: Memora, collection: str) -> dict[str, Any]:
 def stored_rows(
     client: Memora, collection: str, fields: Sequence[str], most: int | None = None
 ) -> dict[int, dict[str, Any]]:
-    """Return all rows of a picture collection by id.
+    """Return all rows of a collection of pictures, by id.
 
-    Memora answers a query with a limited number of rows. Ids are hashes, so they lie evenly between 0 and 2^53:
-    equal slices of that range hold about equally many rows.
+    Memora limits the rows of one answer. Ids are hashes, evenly spread between 0 and 2^53: equal slices of that range
+    hold about equally many rows.
 
     Parameters
     ----------
-    client, collection
-        Where they are.
+    client : Memora
+        Where the collection is.
+    collection : str
+        The collection's name.
     fields : sequence of str
-        What to fetch of each row beside its id; `*` is everything, the vector included.
+        Which fields to fetch beside the id; `*` is all of them, the vector included.
     most : int, optional
-        More rows than these are refused.
+        The largest number of rows to fetch.
 
     Raises
     ------
     ValueError
-        There are more rows than `most`.
+        The collection has more rows than `most`.
     """
     count = client.collections.get_stats(collection_name=collection)["data"]["rowCount"]
     if most is not None and count > most:
-        raise ValueError(f"The collection {collection!r} has {count:,} rows; at most {most:,} are read here.")
+        raise ValueError(f"The collection {collection!r} has {count:,} rows; at most {most:,} can be read here.")
     slices = 1 + count // 8_000
     bounds = [i * 2**53 // slices for i in range(slices + 1)]
     rows: dict[int, dict[str, Any]] = {}
@@ -320,7 +319,7 @@ def _refuse_other_extractor(stored: dict[int, dict[str, Any]], extractor: Featur
 
 
 def _by_content(folder: ImageFolder, stored: dict[int, dict[str, Any]], report: IngestReport) -> dict[int, list[str]]:
-    """Return the paths of each distinct content, first the one that its row names; refuse what can't be stored."""
+    """Return the paths of each content, the path that is stored already first; refuse what can't be stored."""
     files: dict[int, list[str]] = {}
     for path in folder.paths:
         if problem := _unstorable(path, folder.metadata.get(path, {})):
@@ -331,12 +330,12 @@ def _by_content(folder: ImageFolder, stored: dict[int, dict[str, Any]], report: 
         except OSError as error:
             report.refused.append((path, f"can't be read ({error.strerror})"))
     for key in files.keys() & stored.keys():
-        files[key].sort(key=lambda path: path != stored[key]["image_path"])  # the row keeps its path
+        files[key].sort(key=lambda path: path != stored[key]["image_path"])  # so that the row keeps its path
     return files
 
 
 def _unstorable(path: str, metadata: dict[str, Any]) -> str:
-    """Say why a picture's fields can't be stored; an empty string where they can."""
+    """Return why a picture's fields can't be stored; an empty string where they can."""
     try:
         if len(path.encode()) > MAX_PATH:
             return f"its path has more than {MAX_PATH} bytes: use shorter folder names"
@@ -355,12 +354,12 @@ def _embedded(
     files: dict[int, list[str]],
     report: IngestReport,
 ) -> list[dict[str, Any]]:
-    """Return rows with their vectors; a content that is no picture is refused under each of its paths."""
+    """Return the rows with their vectors; refuse a content that is not a picture under each of its paths."""
     try:
         vectors = extractor.embed(folder.root / row["image_path"] for row in batch)
         return [{**row, "vector": vector} for row, vector in zip(batch, vectors, strict=True)]
     except ImageError as error:
-        if len(batch) > 1:  # find out which one it is, and keep the others
+        if len(batch) > 1:  # find out which content it is, and keep the others
             return [row for one in batch for row in _embedded(folder, [one], extractor, files, report)]
         report.refused += [(path, error.reason) for path in files.pop(batch[0]["id"])]
         return []
@@ -375,7 +374,7 @@ def _update(
     client: Memora, dim: int, changed: list[dict[str, Any]], stored: dict[int, dict[str, Any]], report: IngestReport
 ) -> None:
     """Store new paths and metadata of known pictures, with the vectors they have."""
-    step = max(1, min(1_000, REQUEST_BYTES // (16 * dim)))  # rows: an answer has 16 bytes for a number, or fewer
+    step = max(1, min(1_000, REQUEST_BYTES // (16 * dim)))  # rows: a number takes at most 16 bytes in an answer
     for start in range(0, len(changed), step):
         rows = {row["id"]: row for row in changed[start : start + step]}
         known = client.vectors.get(collection_name=report.collection, id=list(rows), output_fields=["vector"])["data"]
@@ -397,8 +396,8 @@ def _remove(
     report: IngestReport,
     remove_missing: bool,
 ) -> None:
-    """Delete rows whose paths lead to another picture now and, where asked, those whose files are gone."""
-    unread = {path for path, _ in report.refused}  # a file that can't be read now is not gone
+    """Delete rows whose paths now lead to other pictures and, if asked, rows whose files are gone."""
+    unread = {path for path, _ in report.refused}  # their rows stay: these files are damaged, not gone
     listed = set(folder.paths)
     gone = {key: row["image_path"] for key, row in stored.items() if key not in files}
     replaced = [key for key, path in gone.items() if path in listed - unread]

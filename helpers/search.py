@@ -20,20 +20,20 @@ from helpers.memora.http import requests_of
 
 FRESH_SECONDS = 5.0
 REQUEST_HITS = 100_000  # of all queries of one request together: an answer of some 30 MB
-# Of each client's collections: when their fields were asked for, how many changes came before, and the fields.
+# For each client and collection: when Memora was asked, after how many changes of this client, and the fields.
 _FIELDS: WeakKeyDictionary[Memora, dict[str, tuple[float, int, list[str]]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One picture that was found.
+    """A picture that was found.
 
     Parameters
     ----------
     rank : int
         1 is the nearest.
     distance : float
-        As Memora gives it: with COSINE the similarity, 1 for the same direction.
+        As Memora returns it: with COSINE the similarity, 1 for the same direction.
     id : int
         The picture's key.
     path : str
@@ -54,16 +54,16 @@ class Hit:
         return str(self.metadata.get("category", ""))
 
     def file(self, root: str | os.PathLike) -> Path:
-        """Return the picture's file under the folder that was ingested, never outside it.
+        """Return the picture's file, which must be inside the folder that was ingested.
 
         Raises
         ------
         ValueError
-            The stored path leads elsewhere.
+            The stored path leads out of the folder.
         """
         path = Path(root, self.path).resolve()
         if not path.is_relative_to(Path(root).resolve()):
-            raise ValueError(f"The stored path {self.path!r} leads out of {root}: it is not followed.")
+            raise ValueError(f"The stored path {self.path!r} leads out of {root}, so it is not followed.")
         return path
 
     def __str__(self) -> str:
@@ -73,7 +73,7 @@ class Hit:
 def search(
     client: Memora, query: Source, *, extractor: FeatureExtractor, collection: str = COLLECTION, **options: Any
 ) -> list[Hit]:
-    """Find the pictures most like one.
+    """Find the pictures most like a given one.
 
     Parameters
     ----------
@@ -82,9 +82,9 @@ def search(
     query : path, URL, bytes, PIL image or array
         The picture to look for.
     extractor : FeatureExtractor
-        The one that made the collection's vectors.
+        The extractor that made the collection's vectors.
     collection : str
-        Where to look within Memora.
+        The collection's name.
     **options
         As for `search_many`.
 
@@ -104,14 +104,14 @@ def search_many(
     collection: str = COLLECTION,
     **options: Any,
 ) -> list[list[Hit]]:
-    """Find the pictures most like each of several, with as few calls to Memora as its limit for a request allows.
+    """Find the pictures most like each of several given ones, with few calls to Memora.
 
     Parameters
     ----------
     client, extractor, collection
         As for `search`.
     queries : sequence of pictures, or numpy.ndarray of floats, shape (n, dim)
-        Pictures, each as for `search`; or the vectors that `extractor` has made of them already.
+        Pictures, each as for `search`; or the vectors that `extractor` has made of them.
     **options
         As for `request`: limit, offset, filter, radius, range_filter, metric.
 
@@ -123,7 +123,7 @@ def search_many(
     Raises
     ------
     helpers.images.ImageError
-        A query is no usable picture.
+        A query can't be used as a picture.
     InvalidRequestError
         The collection holds no pictures, its vectors were made by another extractor, or Memora refused the request.
     """
@@ -143,7 +143,7 @@ def search_many(
 
     try:
         return ask(fields)
-    except (InvalidRequestError, NotFoundError):  # has the collection been replaced since its fields were asked for?
+    except (InvalidRequestError, NotFoundError):  # another program may have replaced the collection meanwhile
         now = fields_of(client, collection, anew=True)
         if now == fields:
             raise
@@ -161,22 +161,22 @@ def request(
     range_filter: float | None = None,
     metric: str | None = None,
 ) -> dict[str, Any]:
-    """Return the arguments of `client.vectors.search` for a collection of pictures, all but `data`.
+    """Return the arguments of `client.vectors.search` for a collection of pictures, except `data`.
 
     Parameters
     ----------
     fields : sequence of str
-        The fields to return with each hit, as `fields_of` gives them.
+        Which fields to return with each hit, as `fields_of` lists them.
     collection : str
-        Where to look.
+        The collection's name.
     limit, offset : int
-        How many hits to return, and how many of the best to leave out.
+        How many hits to return, and how many of the best to skip.
     filter : str, optional
         A condition on the fields, such as `category == "mug"`.
     radius, range_filter : float, optional
         With COSINE, only hits with radius < distance <= range_filter.
     metric : str, optional
-        COSINE, IP or L2; by default what the collection's index compares by.
+        COSINE, IP or L2; by default the metric of the collection's index.
     """
     bounds = {"radius": radius, "range_filter": range_filter}
     params = {name: bound for name, bound in bounds.items() if bound is not None}
@@ -196,17 +196,19 @@ def request(
 
 
 def fields_of(client: Memora, collection: str, *, anew: bool = False) -> list[str]:
-    """Return the fields of a collection of pictures that a hit shows: all but its id and vectors.
+    """Return the fields that a hit shows: all fields of its collection except the id and vectors.
 
-    They are asked for once, not before each search. Asked again: after 5 seconds, since another program may have put
-    another collection in this one's place; and after this client has created, dropped or renamed a collection.
+    Memora is asked once, not before each search. It is asked again after 5 seconds, because another program may have
+    replaced the collection, and after this client has created, dropped or renamed a collection.
 
     Parameters
     ----------
-    client, collection
-        Where they are.
+    client : Memora
+        Where the collection is.
+    collection : str
+        The collection's name.
     anew : bool
-        Ask now.
+        Whether to ask now in any case.
 
     Raises
     ------
@@ -215,7 +217,7 @@ def fields_of(client: Memora, collection: str, *, anew: bool = False) -> list[st
     NotFoundError
         There is no such collection.
     """
-    known, now = _FIELDS.setdefault(client, {}), getattr(client, "changes", 0)  # the SDK's client counts none
+    known, now = _FIELDS.setdefault(client, {}), getattr(client, "changes", 0)  # the real SDK does not count
     asked, changes, fields = known.get(collection, (-math.inf, 0, []))
     if not anew and changes == now and time.monotonic() - asked < FRESH_SECONDS:
         return fields
@@ -228,21 +230,21 @@ def fields_of(client: Memora, collection: str, *, anew: bool = False) -> list[st
 def hits_from(
     answer: list[dict[str, Any]], extractor: FeatureExtractor | None = None, first_rank: int = 1
 ) -> list[Hit]:
-    """Turn Memora's hits into ones that are easy to read.
+    """Turn Memora's hits into `Hit`s, which are easy to read.
 
     Parameters
     ----------
     answer : list of dict
         One query's hits, with `image_path` and, for the check, `extractor` among their fields.
     extractor : FeatureExtractor, optional
-        The one that made the query's vector.
+        The extractor that made the query's vector.
     first_rank : int
         The rank of the first hit: offset + 1.
 
     Raises
     ------
     InvalidRequestError
-        A hit's vector was made by another extractor: its distance means nothing.
+        Another extractor made a hit's vector, so its distance means nothing.
     """
     hits = []
     for rank, found in enumerate(answer, start=first_rank):

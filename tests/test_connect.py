@@ -114,7 +114,7 @@ def test_wrong_hosted_settings_are_refused_before_anything_is_said(capsys, monke
     with pytest.raises(InvalidRequestError, match="must start with http:// or https://"):
         connect()
     set_env(monkeypatch, {**ALL_THREE, "MEMORA_API_KEY": "copied with a break\n"})
-    with pytest.raises(InvalidRequestError, match="copy it once more"):
+    with pytest.raises(InvalidRequestError, match="copy it again"):
         connect()
     assert capsys.readouterr().out == ""
 

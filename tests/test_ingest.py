@@ -506,7 +506,7 @@ def test_a_column_that_can_not_be_a_field_is_reported_first(client, folder, colo
 
 @pytest.mark.parametrize("size", [0, -3])
 def test_a_batch_of_nothing_is_refused_before_anything_is_made(client, folder, colors, size):
-    with pytest.raises(ValueError, match=f"batch_size is {size}: at least 1"):
+    with pytest.raises(ValueError, match=f"batch_size is {size}; it must be at least 1"):
         ingest(client, folder, extractor=colors, batch_size=size)
     assert client.collections.list()["data"] == []
 

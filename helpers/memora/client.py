@@ -14,7 +14,7 @@ from helpers.settings import environment
 
 
 class Memora:
-    """A client for one project of Memora.
+    """A client of one project of Memora.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Memora:
 
     @property
     def changes(self) -> int:
-        """How often this client has created, dropped or renamed a collection: what is known of one may be outdated.
+        """How often this client has created, dropped or renamed a collection: what was known before may be outdated.
 
         Ours, not the SDK's.
         """
@@ -79,12 +79,12 @@ class Memora:
 
 
 class Collections(Resource):
-    """`client.collections`: what there is, and of which shape."""
+    """`client.collections`: which collections there are, and what their rows look like."""
 
     _changes = 0
 
     def create(self, *, collection: Collection) -> Answer:
-        """Create a collection. Raises AlreadyExistsError where the name is taken."""
+        """Create a collection. Raises AlreadyExistsError if the name is taken."""
         return self._change("collections/create", **wire("collection", collection, Collection))
 
     def list(self) -> Answer:
@@ -100,11 +100,11 @@ class Collections(Resource):
         return self._call("collections/describe", repeatable=True, collection_name=collection_name)
 
     def drop(self, *, collection_name: str) -> Answer:
-        """Remove a collection with all its rows. There is no way back."""
+        """Remove a collection with all its rows. This can't be undone."""
         return self._change("collections/drop", collection_name=collection_name)
 
     def rename(self, *, collection_name: str, new_collection_name: str) -> Answer:
-        """Give a collection another name; the one it has already is refused."""
+        """Give a collection another name; its present name is refused."""
         return self._change(
             "collections/rename",
             collection_name=collection_name,
@@ -112,11 +112,11 @@ class Collections(Resource):
         )
 
     def load(self, *, collection_name: str) -> Answer:
-        """Make a collection ready to search: indexes that wait for rows are built now."""
+        """Make a collection ready to search: indexes that waited for rows are built now."""
         return self._call("collections/load", repeatable=True, collection_name=collection_name)
 
     def release(self, *, collection_name: str) -> Answer:
-        """Free the memory a loaded collection takes; its rows stay, and can be searched once it is loaded again."""
+        """Free the memory of a loaded collection; its rows stay, and can be searched when it is loaded again."""
         return self._call("collections/release", repeatable=True, collection_name=collection_name)
 
     def get_load_state(self, *, collection_name: str) -> Answer:
@@ -131,20 +131,20 @@ class Collections(Resource):
         try:
             return self._call(verb, repeatable=False, **body)
         finally:
-            self._changes += 1  # also where no answer came: it may have been done
+            self._changes += 1  # also without an answer: the call may have been done
 
 
 class Partitions(Resource):
     """`client.partitions`: named parts of a collection, to be searched or dropped alone."""
 
     def create(self, *, collection_name: str, partition_name: str) -> Answer:
-        """Add an empty partition. Raises AlreadyExistsError where the name is taken."""
+        """Add an empty partition. Raises AlreadyExistsError if the name is taken."""
         return self._call(
             "partitions/create", repeatable=False, collection_name=collection_name, partition_name=partition_name
         )
 
     def drop(self, *, collection_name: str, partition_name: str) -> Answer:
-        """Remove a partition with all its rows. There is no way back."""
+        """Remove a partition with all its rows. This can't be undone."""
         return self._call(
             "partitions/drop", repeatable=False, collection_name=collection_name, partition_name=partition_name
         )
@@ -171,7 +171,7 @@ class Partitions(Resource):
         return self._call("partitions/load", repeatable=True, collection_name=collection_name, partition_names=listed)
 
     def release(self, *, collection_name: str, partition_names: Sequence[str]) -> Answer:
-        """Free the memory these partitions take; their rows stay."""
+        """Free the memory of these partitions; their rows stay."""
         listed = names("partition_names", partition_names)
         return self._call(
             "partitions/release", repeatable=True, collection_name=collection_name, partition_names=listed
@@ -179,10 +179,10 @@ class Partitions(Resource):
 
 
 class Indexes(Resource):
-    """`client.indexes`: how vectors are found faster than by looking at all."""
+    """`client.indexes`: how vectors are found without comparing all of them."""
 
     def create(self, *, collection_name: str, index_params: Sequence[Index]) -> Answer:
-        """Define indexes; they are built as soon as there are rows enough."""
+        """Define indexes; they are built when there are enough rows."""
         listed = wires("index_params", index_params, Index)
         return self._call("indexes/create", repeatable=False, collection_name=collection_name, index_params=listed)
 
@@ -191,9 +191,9 @@ class Indexes(Resource):
         return self._call("indexes/list", repeatable=True, collection_name=collection_name)
 
     def describe(self, *, collection_name: str, index_name: str) -> Answer:
-        """Return type, state and how many rows are indexed and pending."""
+        """Return an index's type and state, and how many rows are indexed and pending."""
         return self._call("indexes/describe", repeatable=True, collection_name=collection_name, index_name=index_name)
 
     def drop(self, *, collection_name: str, index_name: str) -> Answer:
-        """Remove an index; the rows stay, and search looks at all of them."""
+        """Remove an index; the rows stay, and a search compares all of them."""
         return self._call("indexes/drop", repeatable=False, collection_name=collection_name, index_name=index_name)

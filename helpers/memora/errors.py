@@ -15,9 +15,9 @@ class MemoraError(Exception):
     Parameters
     ----------
     message : str
-        What happened, in the server's words where it said something.
+        What happened, in the server's words if it sent any.
     status : int or None
-        The HTTP status; None when no answer came or nothing was sent.
+        The HTTP status; None if no answer came or nothing was sent.
     """
 
     next_step = ""
@@ -83,5 +83,5 @@ def from_status(status: int, message: str) -> MemoraError:
         return InvalidRequestError(message, status)
     error = UnavailableError(message, status)
     if status == 507:
-        error.next_step = ""  # it runs, on a full or read-only disk: the message says what helps
+        error.next_step = ""  # the server runs, but its disk is full or read-only: the message says what helps
     return error

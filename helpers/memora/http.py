@@ -14,10 +14,10 @@ import tenacity
 from helpers.memora import errors
 
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
-PASSING = {408, 429, 502, 503}  # statuses that may be others in a moment; after a 504 the first call may still run
+PASSING = {408, 429, 502, 503}  # statuses worth another try; not 504: the first call may still run then
 JSON = {"Content-Type": "application/json"}
-THIS_MACHINE = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}  # no proxy leads back here
-REQUEST_BYTES = 8 * 1024 * 1024  # of JSON in one request, about: some 500 vectors of 1,280 numbers
+THIS_MACHINE = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}  # reached without a proxy
+REQUEST_BYTES = 8 * 1024 * 1024  # of JSON in one request, about 500 vectors of 1,280 numbers
 REQUEST_ITEMS = 10_000  # rows, or query vectors, in one request
 ATTEMPTS = 4  # the first and three more, about 0.2 + 0.4 + 0.8 seconds apart
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class _ApiKey(httpx.Auth):
-    """Puts the key on each request as it leaves, so that no header that could be printed holds it before."""
+    """Adds the key to each request as it leaves: no header that could be printed holds the key before."""
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -44,18 +44,18 @@ class Http:
     Parameters
     ----------
     api_key, project_id, base_url : str
-        Where to go and as whom.
+        Where to send requests, and as whom.
     transport : httpx.BaseTransport, optional
-        Another way than the network: the local Memora is called in process through httpx.WSGITransport.
+        A way other than the network: httpx.WSGITransport calls the local Memora in this process.
     """
 
     def __init__(self, api_key: str, project_id: str, base_url: str, transport: httpx.BaseTransport | None) -> None:
         if not isinstance(api_key, str) or not re.fullmatch(r"[!-~]+", api_key):
             raise errors.InvalidRequestError(
-                "The API key is empty, or holds a space, line break or letter that no key has: copy it once more."
+                "The API key is empty, or holds a space, line break or letter that no key has: copy it again."
             )
         self._project_id = project_id
-        self.base_url = re.sub("//[^/]*@", "//", base_url)  # as it is shown: a password may stand in it
+        self.base_url = re.sub("//[^/]*@", "//", base_url)  # as it is shown, without a password
         self._key = _ApiKey(api_key)
         try:
             self._client = httpx.Client(
@@ -80,12 +80,12 @@ class Http:
         body : dict
             The call's fields without the project.
         repeatable : bool
-            Whether doing it twice does no harm (reads, upsert, delete): only then is it tried again.
+            Whether the call may be done twice without harm (reads, upsert, delete): only then it is sent again.
 
         Raises
         ------
         MemoraError
-            The subclass for what went wrong.
+            The call failed; the subclass says how.
         """
         content = to_json({"project_id": self._project_id, **body})
         send = functools.partial(self._client.post, path, content=content, headers=JSON)
@@ -96,7 +96,7 @@ class Http:
         if response.is_success and (answer := _json_object(response)) is not None:
             return answer
         if response.is_success or response.is_redirect:
-            message = f"{self.base_url} answered {path}, but not as Memora does: is the base URL right?"
+            message = f"{self.base_url} answered {path}, but not as a Memora does: is the base URL right?"
             raise errors.UnavailableError(message, response.status_code)
         # In one expression: tracebacks that show variables must not show a key that the server has echoed.
         raise errors.from_status(response.status_code, self._key.hide(_reason(response, path)))
@@ -117,9 +117,9 @@ class Http:
 
 
 def _retrying() -> tenacity.Retrying:
-    """Return what sends a call again, each time after a longer pause, and hands out how the last time ended.
+    """Return what sends a call again after longer and longer pauses, and returns or raises what came last.
 
-    Never after a time-out: Memora may still be at work on the call, and each repetition would make it slower.
+    A call that timed out is not sent again: Memora may still be at work on it, and would only become slower.
     """
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(
@@ -162,15 +162,15 @@ def to_json(body: Any) -> bytes:
 def requests_of(items: Iterable[T], most: int = REQUEST_ITEMS) -> Iterator[list[T]]:
     """Divide rows, or query vectors, into lists that are small enough for one request each.
 
-    Memora refuses a request of more than 64 MB, and one that takes long to answer runs into the time-out. A call of the
-    client stays one request: an insert that is refused has stored nothing.
+    Memora refuses a request of more than 64 MB, and a request that takes long to answer times out. The client itself
+    never divides a call: an insert that is refused has stored nothing.
 
     Parameters
     ----------
     items : iterable
-        What goes into `data`, in its order; an item that is larger than a request should be goes alone.
+        What goes into `data`; the order is kept, and a very large item goes alone.
     most : int
-        How many go into one request at most.
+        The largest number of items in one request.
     """
     part: list[T] = []
     size = 0
@@ -186,18 +186,18 @@ def requests_of(items: Iterable[T], most: int = REQUEST_ITEMS) -> Iterator[list[
 
 
 def _plain(value: Any) -> Any:
-    """Give orjson what it can write: called for whatever it does not know."""
+    """Turn a value that orjson does not know into one that it can write."""
     if hasattr(value, "detach"):
         value = _from_torch(value)
         if value.ndim and value.flags.c_contiguous:
             return value
-    if isinstance(value, np.ndarray):  # not contiguous, or of a type orjson does not write
+    if isinstance(value, np.ndarray):  # not contiguous, or of a type that orjson does not write
         return value.tolist()
     raise TypeError(f"{type(value).__name__} {str(value)[:60]!r}")
 
 
 def _from_torch(tensor: Any) -> np.ndarray:
-    """Turn a torch tensor, known by its method `detach` so that torch need not be imported, into an array."""
+    """Turn a torch tensor into an array. Its method `detach` tells it apart, so torch need not be imported."""
     tensor = tensor.detach().cpu()
     return (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()  # numpy has no bfloat16
 
@@ -208,9 +208,9 @@ def refuse_non_finite(vector: Any, where: str) -> None:
     Parameters
     ----------
     vector : array_like
-        Any value of a row: a number, a sequence of floats, an array, a tensor, or a dict with such in it.
+        Any value of a row: a number, a sequence of floats, an array, a tensor, or a dict of such values.
     where : str
-        What to call it in the message.
+        What the message calls it.
 
     Raises
     ------

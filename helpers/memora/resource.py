@@ -1,4 +1,4 @@
-"""What the client's resources share: how a verb is called, and how a list of names is given."""
+"""What the client's resources share: how a call is sent, and how a list of names is checked."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -23,36 +23,36 @@ class Resource:
         self._http = http
 
     def _call(self, verb: str, *, repeatable: bool, **body: Any) -> Answer:
-        """Send one call; its arguments are named as in Python, and those that are None are left out.
+        """Send one call.
 
         Parameters
         ----------
         verb : str
             `resource/verb`.
         repeatable : bool
-            Whether the call does no harm when it is done twice: only then it may be sent again.
+            Whether the call may be done twice without harm: only then it is sent again.
         **body
-            The call's arguments.
+            The call's arguments, named as in Python; those that are None are left out.
         """
         return self._http.post(verb, to_wire(body), repeatable=repeatable)
 
 
 def names(argument: str, given: Any) -> list[str] | None:
-    """Return the names an argument holds as a list; None stays None.
+    """Return an argument's names as a list; None stays None.
 
-    A single string is refused: it is a sequence too, of letters, and each letter would be looked up as a name.
+    A single string is refused: it is a sequence of letters, and each letter would be looked up as a name.
 
     Parameters
     ----------
     argument : str
-        What the argument is called.
+        The argument's name.
     given : iterable of str or None
         Its value.
 
     Raises
     ------
     InvalidRequestError
-        It is a single string, or not all of it is strings.
+        It is a single string, or holds something that is not a string.
     """
     if given is None:
         return None

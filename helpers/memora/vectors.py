@@ -13,19 +13,19 @@ Rows = dict[str, Any] | Sequence[dict[str, Any]]
 
 
 class Vectors(Resource):
-    """`client.vectors`: rows in, and rows found."""
+    """`client.vectors`: store rows, and find them."""
 
     def insert(self, *, collection_name: str, data: Rows, partition_name: str | None = None) -> Answer:
-        """Add rows; a primary key that is there already is refused, with all rows of the call.
+        """Add rows; if one primary key is stored already, all rows of the call are refused.
 
         Parameters
         ----------
         collection_name : str
-            Where to.
+            The collection to store into.
         data : dict or list of dict
             Rows: field name to value. Vectors are lists, arrays or tensors of shape (dim,).
         partition_name : str, optional
-            Into which partition.
+            The partition to store into.
 
         Returns
         -------
@@ -89,7 +89,7 @@ class Vectors(Resource):
         filter : str, optional
             A boolean expression; only rows that pass are considered.
         limit, offset : int, optional
-            How many hits to return, and how many of the best to leave out.
+            How many hits to return, and how many of the best to skip.
         grouping_field : str, optional
             At most one hit for each value of this field.
         output_fields : sequence of str, optional
@@ -133,7 +133,7 @@ class Vectors(Resource):
         output_fields: Sequence[str] | None = None,
         partition_names: Sequence[str] | None = None,
     ) -> Answer:
-        """Search several times, each with a vector field or a query of its own, and merge the hits into one ranking.
+        """Search several times, each time with its own field or query, and merge the hits into one ranking.
 
         Parameters
         ----------
@@ -197,7 +197,7 @@ class Vectors(Resource):
         output_fields: Sequence[str] | None = None,
         partition_names: Sequence[str] | None = None,
     ) -> Answer:
-        """Return the rows with these primary keys; keys that are not there are left out."""
+        """Return the rows with these primary keys; keys that are not stored are left out."""
         several = isinstance(id, Iterable) and not isinstance(id, str)
         return self._call(
             "vectors/get",
@@ -220,10 +220,10 @@ class Vectors(Resource):
 
     @contextmanager
     def _lengths_explained(self, collection_name: str, lengths: Callable[[], set[tuple[str, int]]]) -> Iterator[None]:
-        """Where Memora refuses a vector of another length than its field stores, add what to do.
+        """Add what to do to a refusal, if a vector is not as long as its field needs.
 
-        Each Memora has its own words for that. The schema is asked for only then: a good call stays one request, and no
-        remembered schema is trusted.
+        Each Memora refuses such a vector in its own words. The schema is asked for only then: a good call stays one
+        request, and no remembered schema is trusted.
         """
         try:
             yield
@@ -239,7 +239,7 @@ class Vectors(Resource):
             raise
 
     def _dims(self, collection_name: str) -> dict[str, int]:
-        """Return how many numbers each field of float vectors stores; nothing where that can't be learned."""
+        """Return how many numbers each field of float vectors stores; empty if Memora does not say."""
         try:
             fields = self._call("collections/describe", repeatable=True, collection_name=collection_name)["data"][
                 "fields"
@@ -264,7 +264,7 @@ def _refuse_query(data: Any, where: str) -> None:
 
 
 def _lengths(value: Any) -> set[int]:
-    """Return how many numbers a vector, or each of several, has; nothing for what is no vector."""
+    """Return the lengths of a vector or of several vectors; empty for what is not a vector."""
     if hasattr(value, "shape"):
         return {int(value.shape[-1])} if len(value.shape) else set()
     if not isinstance(value, list | tuple):

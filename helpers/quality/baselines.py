@@ -1,6 +1,6 @@
 """Images -> unit vectors without any network: what a network has to beat.
 
-Each has name, dim and embed like `helpers.features.FeatureExtractor`, so ingest, search and measures take them.
+Each has `name`, `dim` and `embed` like `helpers.features.FeatureExtractor`: it works with ingest, search and measures.
 """
 
 import hashlib
@@ -14,11 +14,11 @@ from helpers.nearest import unit
 
 
 class _Baseline:
-    """One picture after the other, each brought to unit length."""
+    """Describes one picture after the other, and brings each vector to unit length."""
 
     name: str
     dim: int
-    min_side: int | None = None  # pixels: as much of a picture as is needed; None opens it whole
+    min_side: int | None = None  # pixels of a picture's shorter side that are needed; None opens it whole
 
     def embed(self, images: Iterable[Source]) -> np.ndarray:
         """Turn pictures into vectors.
@@ -31,7 +31,7 @@ class _Baseline:
         Returns
         -------
         numpy.ndarray, shape (n, dim), float32
-            One row a picture, of unit length.
+            One row for each picture, of unit length.
 
         Raises
         ------
@@ -43,12 +43,12 @@ class _Baseline:
         return unit(vectors).astype(np.float32)
 
     def _describe(self, picture: Image.Image) -> np.ndarray:
-        """Return `dim` numbers, of any length but 0."""
+        """Return `dim` numbers, not all of them 0."""
         raise NotImplementedError
 
 
 class RandomVectors(_Baseline):
-    """A random direction for each picture, the same whenever it is the same pixels: what chance alone gives."""
+    """A random direction for each picture, always the same for the same pixels: what chance alone gives."""
 
     name = "random"
     dim = 64
@@ -59,7 +59,7 @@ class RandomVectors(_Baseline):
 
 
 class MeanColor(_Baseline):
-    """The mean of red, green and blue, from -1 to 1; a 1 beside them keeps bright and dark apart at unit length."""
+    """The mean of red, green and blue, from -1 to 1, and a 1: it keeps bright and dark apart at unit length."""
 
     name = "mean color"
     dim = 4
@@ -73,8 +73,8 @@ class MeanColor(_Baseline):
 class ColorHistogram(_Baseline):
     """How many pixels have each of 64 colors: 4 steps each of red, green and blue.
 
-    Swain and Ballard, Color Indexing (1991). Of the fractions the square root is taken: then vectors have length 1, and
-    their cosine is the Bhattacharyya coefficient, which compares distributions.
+    Swain and Ballard, Color Indexing (1991). The square roots of the shares have length 1 together, and their cosine is
+    the Bhattacharyya coefficient, which compares distributions.
     """
 
     name = "color histogram"
@@ -90,8 +90,8 @@ class PerceptualHash(_Baseline):
     """64 bits that say whether each of the lowest frequencies of the grey picture is above their median.
 
     The DCT hash of Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions (2010), as the package
-    imagehash computes it (a test compares them). A bit is stored as 1 or -1, before the unit length: with b bits
-    different the cosine is 1 - b / 32, so that COSINE ranks as the Hamming distance does.
+    imagehash computes it (a test compares them). A bit is stored as 1 or -1: where b bits differ, the cosine is
+    1 - b / 32, so COSINE ranks as the Hamming distance does.
     """
 
     name = "perceptual hash"

@@ -1,4 +1,4 @@
-"""What happens to pictures on their way: small edits, image -> image, always the same for the same picture."""
+"""What happens to pictures as people pass them on: small edits, image -> image, the same for the same picture."""
 
 import io
 from collections.abc import Callable
@@ -28,17 +28,17 @@ def flip(image: Image.Image) -> Image.Image:
 
 
 def rotate(image: Image.Image) -> Image.Image:
-    """Turn it by 15 degrees; the corners that get free are white."""
+    """Turn the picture by 15 degrees; the empty corners are white."""
     return image.rotate(15, resample=Image.Resampling.BICUBIC, fillcolor="white")
 
 
 def turn(image: Image.Image) -> Image.Image:
-    """Turn it by 90 degrees."""
+    """Turn the picture by 90 degrees."""
     return image.transpose(Image.Transpose.ROTATE_90)
 
 
 def jpeg(image: Image.Image) -> Image.Image:
-    """Save it as a very small JPEG (quality 10), and open that."""
+    """Save the picture as a very small JPEG (quality 10), and open the JPEG."""
     file = io.BytesIO()
     image.save(file, "JPEG", quality=10)
     return Image.open(file).convert("RGB")
@@ -52,7 +52,7 @@ def color_shift(image: Image.Image) -> Image.Image:
 
 
 def caption(image: Image.Image) -> Image.Image:
-    """Write across its lower part, white on a black band, as on a picture that is passed around."""
+    """Write a line across the lower part, white on a black band, as on a picture that people pass around."""
     copy = image.copy()
     width, height = copy.size
     draw = ImageDraw.Draw(copy)

@@ -1,4 +1,4 @@
-"""What do vectors group by? Shape, color, background: measured on pictures whose properties are known."""
+"""What do vectors group by: shape, color or background? Measured on pictures whose properties are known."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -8,17 +8,18 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Sharing:
-    """How often a picture and the one nearest to it share a property.
+    """How often a picture and the picture nearest to it share a property.
 
     Parameters
     ----------
     share : float
-        How often they do.
+        How often they do, 0 to 1.
     chance : float
-        How often a picture and a random one that might have been the nearest do.
+        Share expected by chance: a random picture of another group has the same value.
     matched : float
-        The same with a random one of the group that the nearest is of. Nearest to a lemon may be a banana for its
-        surface, and then it is yellow anyway: only a share above `matched` is the property's own doing.
+        Share expected if only the nearest picture's group mattered: a random picture of that group has the same value.
+        A banana may be nearest to a lemon for its surface, and it is yellow anyway: only a share above `matched` comes
+        from the property itself.
     """
 
     share: float
@@ -36,9 +37,9 @@ def shared_with_nearest(
     vectors : numpy.ndarray, shape (n, dim)
         Of unit length.
     values : sequence, length n
-        The images' values of one factor, such as their colors.
+        The images' values of one property, such as their colors.
     groups : sequence, length n, optional
-        The images' groups, such as their categories, at least two different; by default each image is one of its own.
+        The images' groups, such as their categories, at least two different; by default each image is its own group.
     """
     of = np.arange(len(vectors)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     value = np.asarray(values)

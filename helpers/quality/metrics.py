@@ -1,7 +1,7 @@
-"""How good is a ranking? The field's measures, each with its definition, and how far chance may have moved them.
+"""How good is a ranking? The usual measures, each with its definition, and how far chance may have moved them.
 
-A ranking is told as `relevant`, a bool array (queries, hits), best hit first, and `total`, how many relevant images the
-collection holds for each query: what was not found must count too. Each measure gives one number per query.
+A ranking is given as `relevant`, a bool array (queries, hits), best hit first, and `total`, how many relevant images
+the collection holds for each query: images that were not found must count too. Each measure gives one number per query.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def precision_at_k(relevant: np.ndarray, k: int) -> np.ndarray:
-    """Return what fraction of the first k hits is relevant; fewer than k hits count as wrong ones.
+    """Return the fraction of the first k hits that is relevant; missing hits count as wrong.
 
     Manning, Raghavan and Schütze, Introduction to Information Retrieval (2008), chapter 8.
 
@@ -31,7 +31,7 @@ def precision_at_k(relevant: np.ndarray, k: int) -> np.ndarray:
 
 
 def recall_at_k(relevant: np.ndarray, total: np.ndarray | int, k: int) -> np.ndarray:
-    """Return what fraction of all relevant images is among the first k hits.
+    """Return the fraction of all relevant images that is among the first k hits.
 
     Manning, Raghavan and Schütze (2008), chapter 8. With `total` above k, 1 can't be reached.
 
@@ -54,10 +54,10 @@ def recall_at_k(relevant: np.ndarray, total: np.ndarray | int, k: int) -> np.nda
 
 
 def average_precision(relevant: np.ndarray, total: np.ndarray | int) -> np.ndarray:
-    """Return the mean of the precision at the rank of each relevant image; one that is not among the hits counts as 0.
+    """Return the mean of the precision at the rank of each relevant image; an image that was not found counts as 0.
 
-    Manning, Raghavan and Schütze (2008), chapter 8. The mean over queries is mAP. Divided by *all* relevant images: who
-    divides by those found rewards a search for stopping early.
+    Manning, Raghavan and Schütze (2008), chapter 8. The mean over queries is mAP. The sum is divided by *all* relevant
+    images: dividing by the images found would reward a search for stopping early.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def average_precision(relevant: np.ndarray, total: np.ndarray | int) -> np.ndarr
 
 
 def knn_accuracy(found: np.ndarray, labels: Sequence[str] | np.ndarray, k: int) -> np.ndarray:
-    """Return 1 where the majority of the k nearest images has the query's label, else 0; the nearest decides a tie.
+    """Return 1 where most of the k nearest images have the query's label, else 0; the nearest image decides a tie.
 
     Cover and Hart, Nearest neighbor pattern classification (1967). Unlike precision@k it asks for a decision.
 
@@ -99,21 +99,21 @@ def knn_accuracy(found: np.ndarray, labels: Sequence[str] | np.ndarray, k: int) 
     if found.ndim != 2 or not 1 <= k <= found.shape[1]:
         raise ValueError(f"k is {k}, and the labels found are of shape {found.shape}: (queries, at least k) is needed.")
     nearest = found[:, :k]
-    votes = (nearest[:, :, None] == nearest[:, None, :]).sum(2)  # how many of the k agree with each of them
+    votes = (nearest[:, :, None] == nearest[:, None, :]).sum(2)  # how many of the k have each one's label
     winners = nearest[np.arange(len(nearest)), votes.argmax(1)]  # argmax takes the first, which is the nearest
     return (winners == np.asarray(labels)).astype(np.float64)
 
 
 def index_recall(found: Sequence[Iterable[Hashable]], exact: Sequence[Iterable[Hashable]]) -> np.ndarray:
-    """Return what fraction of the truly nearest an index found: recall@k against exact search, k hits in `exact`.
+    """Return the fraction of the true nearest neighbors that an index found: recall@k, with k hits in `exact`.
 
     Aumüller, Bernhardsson and Faithfull, ANN-Benchmarks (2020), https://doi.org/10.1016/j.is.2019.02.006. It says
-    nothing about whether the nearest are the right ones: that is the embedding's part.
+    nothing about whether the nearest images are right: that depends on the embedding.
 
     Parameters
     ----------
     found, exact : sequences of as many sequences of ids
-        For each query the ids that the index gave, and those that exact search gave (at least one).
+        For each query the ids that the index found, and the ids that exact search found (at least one).
 
     Returns
     -------
@@ -122,18 +122,18 @@ def index_recall(found: Sequence[Iterable[Hashable]], exact: Sequence[Iterable[H
     """
     pairs = [(set(ids), set(truth)) for ids, truth in zip(found, exact, strict=False)]
     if len(found) != len(exact) or not all(truth for _, truth in pairs):
-        raise ValueError(f"{len(found)} answers, {len(exact)} exact ones: one each is needed, with an id at least.")
+        raise ValueError(f"{len(found)} answers and {len(exact)} exact answers: each query needs both.")
     return np.array([len(ids & truth) / len(truth) for ids, truth in pairs])
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, and between which bounds it would lie for most other samples of queries.
+    """A mean, with bounds that it would stay within for most other samples of queries.
 
     Parameters
     ----------
     mean, low, high : float
-        The mean, and its interval's ends.
+        The mean, and the ends of its interval.
     """
 
     mean: float
@@ -152,29 +152,29 @@ def bootstrap_interval(
     draws: int = 10_000,
     seed: int = 0,
 ) -> Interval:
-    """Return the mean with its percentile bootstrap interval: draw as many queries again, with replacement, many times.
+    """Return the mean with its percentile bootstrap interval: as many queries are drawn again, many times.
 
-    Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13. Two queries of one category are no two
-    independent queries: with `groups`, whole groups are drawn (cluster bootstrap: Field and Welsh, JRSS B 69, 2007).
-    Where all values are equal the interval has no width: that says "too few queries", not "certain".
+    Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13. Two queries of one category are not
+    independent: with `groups`, whole groups are drawn (cluster bootstrap: Field and Welsh, JRSS B 69, 2007).
+    Where all values are equal the interval has no width: that means "too few queries", not "certain".
 
     Parameters
     ----------
     values : sequence of float
         One number per query, at least one.
     groups : sequence, optional
-        What belongs together, such as the queries' categories.
+        What each query belongs to, such as its category.
     confidence : float
         How often such an interval should hold the truth.
     draws, seed : int
-        How often to draw; the same seed gives the same interval.
+        How often to draw, and where the random numbers start; the same seed gives the same interval.
     """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or not len(values):
-        raise ValueError(f"values are of shape {values.shape}; one number per query is needed, at least one.")
+        raise ValueError(f"values are of shape {values.shape}; one number per query is needed, for at least one query.")
     names, member = np.unique(np.arange(len(values)) if groups is None else np.asarray(groups), return_inverse=True)
     if len(member) != len(values):
-        raise ValueError(f"{len(values)} values, and groups for {len(member)}: one each is needed.")
+        raise ValueError(f"{len(values)} values, and groups for {len(member)}: each value needs its group.")
     sums, sizes = np.bincount(member, values), np.bincount(member)
     drawn = np.random.default_rng(seed).integers(len(names), size=(draws, len(names)))
     means = sums[drawn].sum(1) / sizes[drawn].sum(1)
@@ -205,7 +205,7 @@ def wilson_interval(right: int, of: int, *, confidence: float = 0.95) -> Interva
 
 @dataclass(frozen=True)
 class Quality:
-    """A row of the table: what a kind of feature is worth.
+    """One row of the table: how good one kind of feature is.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ class Quality:
     p1, p5, recall, map : Interval
         Precision at 1 and 5, recall at k, mean average precision.
     k : int
-        The recall's.
+        How many hits the recall looks at.
     """
 
     name: str
@@ -240,13 +240,13 @@ def quality(
     Parameters
     ----------
     name : str
-        What made it.
+        What made the ranking.
     relevant, total
         As for `average_precision`.
     groups
         As for `bootstrap_interval`.
     k : int
-        For the recall.
+        How many hits the recall looks at.
     """
     return Quality(
         name,
@@ -259,7 +259,7 @@ def quality(
 
 
 def table(rows: Sequence[Quality]) -> str:
-    """Return rows as text, under a heading."""
+    """Return the rows as text, under a heading."""
     heading = ("P@1", "P@5", f"recall@{rows[0].k}" if rows else "recall", "mAP")
     return "\n".join([" " * 24 + "".join(f"{name:<19}" for name in heading), *map(str, rows)])
 
@@ -269,7 +269,7 @@ def _ranking(relevant: np.ndarray, k: int = 1) -> np.ndarray:
     if relevant.ndim != 2 or relevant.dtype != bool:
         raise ValueError(f"relevant is {relevant.dtype} of shape {relevant.shape}; bool (queries, hits) is needed.")
     if k < 1:
-        raise ValueError(f"k is {k}: at least 1.")
+        raise ValueError(f"k is {k}; it must be at least 1.")
     return relevant
 
 
@@ -277,8 +277,8 @@ def _totals(relevant: np.ndarray, total: np.ndarray | int) -> np.ndarray:
     totals = np.broadcast_to(total, len(relevant))
     if (totals < 1).any():
         query = int(np.argmax(totals < 1))
-        raise ValueError(f"Query {query} has no relevant image in the collection: nothing can be found, leave it out.")
+        raise ValueError(f"Query {query} has no relevant image in the collection: leave it out.")
     if (found := relevant.sum(1) > totals).any():
         query = int(np.argmax(found))
-        raise ValueError(f"Query {query} has {relevant[query].sum()} relevant hits, and total says {totals[query]}.")
+        raise ValueError(f"Query {query} has {relevant[query].sum()} relevant hits, but its total is {totals[query]}.")
     return totals

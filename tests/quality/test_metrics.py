@@ -86,14 +86,14 @@ def test_many_queries_are_measured_each_on_its_own(rng: np.random.Generator) -> 
     [
         (lambda: average_precision(ONE, 0), "Query 0 has no relevant image"),
         (lambda: recall_at_k(np.vstack([ONE, ONE]), np.array([3, 0]), 5), "Query 1 has no relevant image"),
-        (lambda: average_precision(ONE, 1), "2 relevant hits, and total says 1"),
+        (lambda: average_precision(ONE, 1), "2 relevant hits, but its total is 1"),
         (lambda: precision_at_k(ONE, 0), "k is 0"),
         (lambda: precision_at_k(ONE[0], 5), r"shape \(5,\)"),
         (lambda: average_precision(np.array([[0.9, 0.8]]), 2), "float64"),
         (lambda: knn_accuracy(np.array([["a"]]), ["a"], 2), "at least k"),
         (lambda: rank(np.eye(2), np.eye(2), "cosine"), "'COSINE', 'IP', 'L2'"),
         (lambda: bootstrap_interval([]), "at least one"),
-        (lambda: bootstrap_interval([1, 0], ["a"]), "one each"),
+        (lambda: bootstrap_interval([1, 0], ["a"]), "needs its group"),
     ],
 )
 def test_what_can_not_be_measured_is_refused_and_says_why(call, says: str) -> None:
@@ -137,7 +137,7 @@ def test_recall_of_an_index_counts_the_truly_nearest_whatever_their_order() -> N
     assert index_recall([[4, 3, 9, 10], []], exact).tolist() == [0.5, 0]
     assert index_recall(np.array([[1, 2], [3, 9]]), np.array([[2, 1], [3, 4]])).tolist() == [1, 0.5]
     for wrong in ([[1]], [[1], []]):
-        with pytest.raises(ValueError, match=f"2 answers, {len(wrong)} exact ones"):
+        with pytest.raises(ValueError, match=f"2 answers and {len(wrong)} exact answers"):
             index_recall(exact, wrong)
 
 
