@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from helpers.explore.explain import agreement, show_agreement
     from helpers.explore.map import map_collection, map_panel, show_map
     from helpers.explore.panel import search_panel
-    from helpers.explore.session import Query, SearchSession, Settings
+    from helpers.explore.query import Query, Settings
+    from helpers.explore.session import SearchSession
 
 __all__ = [
     "Query",
@@ -27,7 +28,8 @@ _ROOMS = {
     "explain": ("agreement", "show_agreement"),
     "map": ("map_collection", "map_panel", "show_map"),
     "panel": ("search_panel",),
-    "session": ("Query", "SearchSession", "Settings"),
+    "query": ("Query", "Settings"),
+    "session": ("SearchSession",),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 

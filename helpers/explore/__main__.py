@@ -12,18 +12,18 @@ from helpers.ingest import ingest
 from helpers.memora import MemoraError
 
 PAGE = Path(__file__).with_name("page.ipynb")
-LARGEST_MESSAGE = 104_857_600  # bytes; by default the server drops uploads of 10 MB and more without a word
-# Voila's template asks other hosts for icons that the page does not use; the browser is told to ask this one only.
+LARGEST_MESSAGE = 104_857_600  # bytes; by default the server silently drops uploads of 10 MB and more
+# Voila's template asks other hosts for icons that the page does not use; this allows the browser only this host.
 ONLY_THIS_HOST = (
     "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'self'; "
-    "connect-src 'self' ws://127.0.0.1:* ws://localhost:* data: blob:"  # older browsers: 'self' is no WebSocket
+    "connect-src 'self' ws://127.0.0.1:* ws://localhost:* data: blob:"  # for older browsers
 )
 SETTINGS = {"websocket_max_message_size": LARGEST_MESSAGE, "headers": {"Content-Security-Policy": ONLY_THIS_HOST}}
 OPTIONS = ["--Voila.ip=127.0.0.1", f"--Voila.tornado_settings={SETTINGS}", "--theme=light"]
 
 
 def main() -> None:
-    """Set up what is missing, then serve the page until Ctrl-C; further arguments go to Voila."""
+    """Set up what is missing, then serve the page until Ctrl-C; other arguments go to Voila."""
     try:
         client = connect()
         for extractor, collection in networks():
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    import subprocess  # on Windows execv would leave the terminal before the page is closed
+    import subprocess  # on Windows execv would return to the terminal before the page is closed
 
     return subprocess.run(arguments, check=False).returncode
 

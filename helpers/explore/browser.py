@@ -1,4 +1,4 @@
-"""What runs in the browser and ipywidgets lack: pictures that are buttons, a picture to drag a box on, a map."""
+"""Widgets that ipywidgets does not have: pictures that are buttons, a picture to drag a box on, a map."""
 
 from pathlib import Path
 
@@ -21,13 +21,13 @@ class Gallery(anywidget.AnyWidget):
     details : bool
         Whether each has a second button, "Details".
     outdated : bool
-        Whether others are on their way: these are greyed.
+        Whether new pictures are on their way: these are shown in grey.
     chosen : dict
         `{"key": ..., "what": "picture" or "details", "n": a number that grows}`, written by the browser.
     """
 
     def focus_on(self, key: str = "", what: str = "picture") -> None:
-        """Give a picture's button the keyboard's focus; the first where no picture has this key."""
+        """Give a picture's button the keyboard's focus; the first button if no picture has this key."""
         self.send({"focus": {"key": key, "what": what}})
 
     _esm = HERE / "gallery.js"
@@ -41,22 +41,22 @@ class Gallery(anywidget.AnyWidget):
 
 
 class Cropper(anywidget.AnyWidget):
-    """A picture to drag a box on, and the place to upload a file or to drop one.
+    """A picture to drag a box on, and the place to upload or drop a file.
 
     Attributes
     ----------
     picture : bytes
-        JPEG; empty where there is none yet.
+        JPEG; empty if there is no picture yet.
     box : list of float
         Left, top, right, bottom as fractions of the sides; empty for the whole picture. The browser writes it when the
-        pointer is let go.
+        pointer is released.
     file : dict
-        `name`, `size` and `content` of a chosen or dropped file, written by the browser; above `most_bytes` without
-        content. ipywidgets' FileUpload sends what is larger than a message may be as well, and nobody hears of it.
+        `name`, `size` and `content` of a chosen or dropped file, written by the browser; without content if the file
+        is larger than `most_bytes`. ipywidgets' FileUpload sends files of any size, and large ones are lost silently.
     kept : str
-        What would be lost if the page were loaded anew, in words; empty where nothing would.
+        What would be lost if the page were loaded again, in words; empty if nothing would.
     lost : str
-        The same of the page before this one, written by the browser where it was loaded anew.
+        What was lost when the page was loaded again, written by the browser.
     """
 
     _esm = HERE / "cropper.js"
@@ -71,14 +71,14 @@ class Cropper(anywidget.AnyWidget):
 
 
 class Slider(anywidget.AnyWidget):
-    """A slider. Those of ipywidgets have no name that a screen reader could say.
+    """A slider with a label. The sliders of ipywidgets have no name that a screen reader could say.
 
     Attributes
     ----------
     description : str
         Its label.
     value, min, max, step : float
-        As usual; the browser writes `value`.
+        As in ipywidgets; the browser writes `value`.
     """
 
     _esm = HERE / "slider.js"

@@ -1,4 +1,4 @@
-"""Why a picture was found: where in the query, and where in the hit, the network sees the same."""
+"""Why a picture was found: where in the query and where in the hit the network sees the same."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,8 +24,8 @@ class Agreement:
     Parameters
     ----------
     query, hit : numpy.ndarray, shape (height, width), float32
-        How much each place agrees with the other picture. By `shares` these add up to the similarity of the two
-        vectors; by `best match` each is the cosine with the place most like it in the other picture.
+        How much each place agrees with the other picture. With `shares` they add up to the similarity of the two
+        vectors; with `best match` each is the cosine with the most similar place in the other picture.
     query_box, hit_box : tuple of float
         The part of each picture that its map covers: left, top, right, bottom as fractions of the sides.
     similarity : float
@@ -49,23 +49,23 @@ class Agreement:
 def agreement(extractor: FeatureExtractor, query: Source, hit: Source) -> Agreement:
     """Compare two pictures place by place.
 
-    Where the vector is the mean over the places (EfficientNet-Lite0; DINOv2 with mean pooling), the cosine of two
-    vectors is a sum over places: place i of the query contributes <f_i, mean g> / (n |mean f| |mean g|), and so each
-    place's exact share is known (the idea of class activation maps: Zhou et al., CVPR 2016). With DINOv2's CLS token
-    it is not; there each patch is compared with every patch of the other picture, and its best match counts
-    (as in Amir et al., Deep ViT features as dense visual descriptors, 2021).
+    If the vector is the mean over the places (EfficientNet-Lite0; DINOv2 with mean pooling), the cosine of two vectors
+    is a sum over places. Place i of the query contributes <f_i, mean g> / (n |mean f| |mean g|), so each place's exact
+    share is known (the idea of class activation maps: Zhou et al., CVPR 2016). DINOv2's CLS token is not a mean: there
+    each patch is compared with every patch of the other picture, and its best match counts (as in Amir et al., Deep ViT
+    features as dense visual descriptors, 2021).
 
     Parameters
     ----------
     extractor : FeatureExtractor
-        The one that made the vectors.
+        The extractor that made the vectors.
     query, hit : path, URL, bytes, PIL image or array
         The two pictures.
 
     Returns
     -------
     Agreement
-        A map for each of the two.
+        A map for each of the two pictures.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the page of `make app` shows: the panel, and below it the map, made when the panel is there."""
+"""The page of `make app`: the panel, and below it the map, which is made once the panel is there."""
 
 import contextlib
 import html
@@ -15,7 +15,7 @@ from helpers.memora import MemoraError
 
 
 def networks() -> list[tuple[FeatureExtractor, str]]:
-    """Return the networks at hand, each with the collection that holds its vectors; the usual one first."""
+    """Return the networks on this machine, each with its collection's name; the usual network first."""
     found = [(load_extractor(), COLLECTION)]
     for name in ("efficientnet-lite0", "dinov2-small"):
         if name != found[0][0].name and (name == "efficientnet-lite0" or dinov2_on_this_machine()):
@@ -24,9 +24,9 @@ def networks() -> list[tuple[FeatureExtractor, str]]:
 
 
 def page() -> widgets.Widget:
-    """Return the whole page; where Memora can't be reached, the sentence that says so."""
+    """Return the whole page, or a sentence if Memora can't be reached."""
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # what they print is for those who run code
+        with contextlib.redirect_stdout(io.StringIO()):  # what they print is for people who run code
             panel = search_panel(connect(), networks())
     except MemoraError as error:
         return widgets.HTML(

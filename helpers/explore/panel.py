@@ -29,7 +29,7 @@ QUERIES, ALL = "queries (not stored)", "the collection"
 
 
 class Newest:
-    """Runs the newest of the functions it is given in a thread of its own; what came in between is left out."""
+    """Runs functions in a thread of its own, always the newest; functions that came in between are left out."""
 
     def __init__(self) -> None:
         self._job: Callable[[], None] | None = None
@@ -37,7 +37,7 @@ class Newest:
         threading.Thread(target=self._run, daemon=True).start()
 
     def __call__(self, job: Callable[[], None]) -> None:
-        """Run this next, instead of what waits."""
+        """Run this function next, instead of one that waits."""
         with self._given:
             self._job = job
             self._given.notify()
@@ -50,12 +50,12 @@ class Newest:
             assert job is not None
             try:
                 job()
-            except Exception:  # the next one is to be run all the same
+            except Exception:  # the next function must still be run
                 traceback.print_exc()
 
 
 def in_a_thread(job: Callable[[], None]) -> None:
-    """Run a function in a thread of its own: a slow server of pictures keeps nothing else waiting."""
+    """Run a function in a thread of its own, so that nothing waits for a slow server of pictures."""
     threading.Thread(target=job, daemon=True).start()
 
 
@@ -67,7 +67,7 @@ def search_panel(
     root: Path = DATA,
     starters: ImageFolder | None = None,
 ) -> "SearchPanel":
-    """Return the panel: choose or upload a picture, crop it, filter, look at the hits, go on from one of them.
+    """Return the panel: choose or upload a picture, crop it, filter, look at the hits, search by one of them.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def search_panel(
     Returns
     -------
     SearchPanel
-        As the last line of a cell it is shown; its `session` is the search behind it.
+        It is shown as the last line of a cell; its `session` is the search behind it.
     """
     session = SearchSession(
         client, extractor, collection=collection, root=root, start=Newest(), start_opening=in_a_thread
@@ -94,7 +94,7 @@ def search_panel(
 
 
 class SearchPanel(widgets.VBox):
-    """Widgets around a session; what they show is drawn anew whenever the session changes.
+    """Widgets around a session; they are drawn again whenever the session changes.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class SearchPanel(widgets.VBox):
     def __init__(self, session: SearchSession, starters: ImageFolder) -> None:
         self.session, self._starters = session, starters
         self._drawing = threading.RLock()
-        self._own = threading.local()  # `quiet` while widgets are set from here, in this thread: they must not answer
+        self._own = threading.local()  # `quiet` while this thread sets widgets: they must not react
         self._make_query()
         self._make_controls()
         self._make_results()
@@ -119,7 +119,7 @@ class SearchPanel(widgets.VBox):
         session.watch(self._refresh)
         self._refresh()
 
-    def __repr__(self) -> str:  # what a reader sees where widgets are not rendered
+    def __repr__(self) -> str:  # shown where widgets can't be
         return f"<Search panel: {self.session.message}>"
 
     # the query
@@ -135,10 +135,11 @@ class SearchPanel(widgets.VBox):
         self._earlier.observe(lambda told: self._go_back(int(told["new"]["key"])), "chosen")
         told = _help("Earlier queries, the last one first: a click goes back.")
         self._earlier_box = widgets.VBox([told, self._earlier], layout={"display": "none"})
+        self._words = widgets.Combobox(description="Words", placeholder="coffee mug")
+        self._find = _button_of(self._words, "Find", self._ask_words)
+        self._words_help = _help("")
         self._address = widgets.Text(description="Address", placeholder="https://...")
-        self._address.on_msg(lambda _, told, __: self._fetch() if told.get("event") == "submit" else None)  # Enter
-        self._get = widgets.Button(description="Fetch")
-        self._get.on_click(lambda _: self._fetch())
+        self._get = _button_of(self._address, "Fetch", self._fetch)
         self._view = Cropper(most_bytes=MAX_BYTES)
         self._view.observe(self._dragged, "box")
         self._view.observe(self._uploaded, "file")
@@ -153,7 +154,7 @@ class SearchPanel(widgets.VBox):
         self._whole.on_click(lambda _: self.session.crop(None))
 
     def _fill_gallery(self, _: Any = None) -> None:
-        """Show the pictures to begin with, or those of one category of the collection."""
+        """Show the pictures to begin with, or the collection's pictures of one category."""
         if self._shelf.value == QUERIES:
             folder = self._starters
             root, shown = folder.root, [(path, path, folder.metadata.get(path, {})) for path in folder.paths]
@@ -184,15 +185,19 @@ class SearchPanel(widgets.VBox):
     def _lost(self, change: Any) -> None:
         if self.session.query is None:
             self.session.note(
-                f"The page was loaded anew: {change['new']} and all settings are lost. Choose a picture to search with."
+                f"The page was loaded again: {change['new']} and all settings are lost. Choose a picture."
             )
+
+    def _ask_words(self) -> None:
+        if text := self._words.value.strip():
+            self.session.ask_words(text)
 
     def _fetch(self) -> None:
         address = self._address.value.strip()
         if address.lower().startswith(("http://", "https://", "data:")):
             self.session.ask(address)
         elif address:
-            self.session.refuse(shortened(address), "an address begins with http:// or https://; a file is uploaded")
+            self.session.refuse(shortened(address), "an address begins with http:// or https://; upload a file instead")
 
     def _dragged(self, change: Any) -> None:
         if self.session.query and change["new"] and not self._quiet:
@@ -203,7 +208,7 @@ class SearchPanel(widgets.VBox):
     def _typed(self, change: Any) -> None:
         query = self.session.query
         if query and not self._quiet:
-            box = list(query.box or (0, 0, *query.picture.size))  # not from the other fields: they may be being drawn
+            box = list(query.box or (0, 0, *query.picture.size))  # not from the other fields, which may be changing
             box[self._sides.index(change["owner"])] = change["new"]
             self.session.crop((box[0], box[1], box[2], box[3]))
 
@@ -254,7 +259,7 @@ class SearchPanel(widgets.VBox):
         self._call = Call()
         self._call.add_class("memora-call")
 
-    # a button that hides or disables itself gives the keyboard's focus to what comes next
+    # A button that disappears gives the keyboard's focus to what comes next.
 
     def _anew(self, search: Callable[[], None]) -> None:
         search()
@@ -283,6 +288,7 @@ class SearchPanel(widgets.VBox):
         if query is None:
             return
         why, close = widgets.Button(description="Why this one?"), widgets.Button(description="Close")
+        buttons = [close] if query.words else [why, close]  # why compares two pictures
         answer, self._detailed = widgets.HTML(), hit
         rows = {"rank": hit.rank, "distance": f"{hit.distance:.4f}", "file": hit.path, "id": hit.id, **hit.metadata}
         cells = "".join(
@@ -296,11 +302,11 @@ class SearchPanel(widgets.VBox):
         close.on_click(lambda _: self._close(hit))
         self._details.children = [
             widgets.HTML(f"<h4>Hit {hit.rank}</h4>{shown}"),
-            widgets.HBox([why, close]),
+            widgets.HBox(buttons),
             answer,
             widgets.HTML(f"<table class='memora-table'>{cells}</table>"),
         ]
-        why.focus()  # also brings the details into view
+        buttons[0].focus()  # also brings the details into view
 
     def _explain(self, hit: Hit, answer: widgets.HTML) -> None:
         answer.value = "<p role='status'>Looking ...</p>"
@@ -343,8 +349,10 @@ class SearchPanel(widgets.VBox):
             self._details.children = ()
         if query is not self._drawn_query:
             self._draw_earlier()
-        if query is not self._drawn_query or session.state == "failed":  # a box that was refused goes back
+        if query is not self._drawn_query or session.state == "failed":  # a refused box goes back
             self._draw_query()
+        if session.extractor is not self._drawn_network:
+            self._draw_words()
         for control, value in (
             (self._limit, session.settings.limit),
             (self._least, session.settings.least_similarity or 0),
@@ -354,7 +362,7 @@ class SearchPanel(widgets.VBox):
             control.value = session.settings.allowed.get(name, ())
         self._call.code = session.call
         self._back.disabled = not session.history
-        # where a file was refused the hits are still those of the query before: nothing to try again
+        # after a refused file the hits of the query before are still there: nothing to try again
         failed = session.state == "failed" and query is not None and not session.hits
         self._again.layout.display = None if failed else "none"
         self._clear_here.layout.display = None if session.state == "nothing found" else "none"
@@ -363,14 +371,14 @@ class SearchPanel(widgets.VBox):
             self._hits.pictures = [thumbnail(session.root, hit.path, THUMB) for hit in session.hits]
             self._hits.items = [self._item(hit) for hit in session.hits]
         self._view.kept = self._kept()
-        # last, for it says that the rest is there
+        # last, because it says that everything else is there
         self._status.value = (
             f"<p role='status' aria-live='polite' aria-busy='{str(busy).lower()}' data-state='{session.state}'>"
             f"{html.escape(session.message)}</p>"
         )
 
     def _kept(self) -> str:
-        """Say what would be lost if the page were loaded anew; nothing before the first search."""
+        """Return what would be lost if the page were loaded again; empty before the first search."""
         if self.session.query is None:
             return ""
         earlier = len(self.session.history)
@@ -378,6 +386,7 @@ class SearchPanel(widgets.VBox):
         return f"the search by {self.session.query.name}{more}"
 
     _drawn_query: Any = None
+    _drawn_network: Any = None
     _detailed: Hit | None = None
 
     def _draw_query(self) -> None:
@@ -386,20 +395,29 @@ class SearchPanel(widgets.VBox):
             return
         width, height = query.picture.size
         self._view.alt = f"the query: {query.name}"
-        self._view.picture = jpeg(query.picture, VIEW)
+        self._view.picture = b"" if query.words else jpeg(query.picture, VIEW)  # words have no part to drag a box on
+        self._words.value = ", ".join(query.words) or self._words.value
+        self._whole.disabled = bool(query.words)
         box = query.box or (0, 0, width, height)
         for side, value, most in zip(self._sides, box, (width, height) * 2, strict=True):
-            side.max = most
-            side.value = value
+            side.max, side.value, side.disabled = most, value, bool(query.words)
         left, top, right, bottom = box
         self._view.box = [left / width, top / height, right / width, bottom / height] if query.box else []
+
+    def _draw_words(self) -> None:
+        self._drawn_network = self.session.extractor
+        self._words.options = self.session.words
+        self._words.disabled = self._find.disabled = not self._words.options
+        known = "Names that the network was trained with; commas between several. Enter searches."
+        none = f"{self._drawn_network.name} was not trained with names: it can't search by words."
+        self._words_help.value = none if self._words.disabled else known
 
     def _draw_earlier(self) -> None:
         earlier = self.session.history[: -EARLIER - 1 : -1]
         self._earlier_box.layout.display = None if earlier else "none"
         self._earlier.pictures = [jpeg(query.part, THUMB) for query in earlier]
         self._earlier.items = [
-            {"key": str(steps), "alt": f"back to {query.name}", "caption": ""}
+            {"key": str(steps), "alt": f"back to {query.name}", "caption": ", ".join(query.words)}
             for steps, query in enumerate(earlier, start=1)
         ]
 
@@ -413,13 +431,16 @@ class SearchPanel(widgets.VBox):
             [widgets.VBox([self._shelf, self._gallery])], titles=["Pick one of our pictures"], selected_index=0
         )
         choose.add_class("memora-choose")
-        for wide in (self._shelf, self._address, self._network, self._metric, *self._filters.values()):
+        for wide in (self._shelf, self._words, self._address, self._network, self._metric, *self._filters.values()):
             wide.layout.width = "auto"
-        self._address.layout.flex, self._address.layout.min_width = "1", "0"
-        self._get.layout.flex, self._get.layout.width = "none", "auto"
+        for text, button in ((self._words, self._find), (self._address, self._get)):
+            text.layout.flex, text.layout.min_width = "1", "0"
+            button.layout.flex, button.layout.width = "none", "auto"
         query = widgets.VBox(
             [
                 choose,
+                widgets.HBox([self._words, self._find]),
+                self._words_help,
                 widgets.HBox([self._address, self._get]),
                 _help("A picture on the web; Enter fetches it."),
                 self._view,
@@ -441,7 +462,7 @@ class SearchPanel(widgets.VBox):
             ),
         ]
         controls = widgets.VBox([part for control, text in rows for part in (control, _help(text))] + [self._clear])
-        told = "`vector` is `extractor.embed([picture])[0]`, as in notebook 4; of this panel, `panel.session.vector`."
+        told = "For a picture, `vector` is `extractor.embed([picture])[0]` (lesson 4); here, `panel.session.vector`."
         results = widgets.VBox([widgets.HBox([self._back, self._again, self._clear_here]), self._hits, self._details,
             widgets.HTML("<h4>The call</h4>"), self._call, _help(told)])  # fmt: skip
         for box, name, title in (
@@ -460,6 +481,14 @@ def _gallery(label: str, name: str, *, details: bool = False) -> Gallery:
     made = Gallery(label=label, details=details)
     made.add_class(name)
     return made
+
+
+def _button_of(text: widgets.Text, name: str, act: Callable[[], None]) -> widgets.Button:
+    """Return a button that does what Enter does in a text field."""
+    text.on_msg(lambda _, told, __: act() if told.get("event") == "submit" else None)
+    button = widgets.Button(description=name)
+    button.on_click(lambda _: act())
+    return button
 
 
 def _help(text: str) -> widgets.HTML:

@@ -1,8 +1,8 @@
-"""A search as a person makes it: query, settings, results, the way back. No widget and no layout is in here."""
+"""A search as a person makes it: query, settings, results, the way back. No widget and no layout."""
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,119 +11,42 @@ from PIL import Image
 
 from helpers.connect import COLLECTION
 from helpers.explore.explain import Agreement, agreement
-from helpers.features import FeatureExtractor
-from helpers.images import DATA, ImageError, Source, called, open_image
+from helpers.explore.query import Box, Query, RefusedError, Settings
+from helpers.features import FeatureExtractor, load_words
+from helpers.images import DATA, ImageError, Source, called, load_categories, open_image, shortened
 from helpers.ingest import FIELDS, describe_pictures, stored_rows
 from helpers.memora import Memora, MemoraError
 from helpers.search import Hit, fields_of, hits_from, request, search_many
 
-Box = tuple[int, int, int, int]
 Start = Callable[[Callable[[], None]], Any]  # runs a function without arguments, now or elsewhere
 MAX_BYTES = 50 * 1024 * 1024  # of an uploaded file; a picture of 100 megapixels stays below
-FILTERS = 6  # of the collection's own fields, at most so many become filters
+FILTERS = 6  # at most so many of the collection's own fields become filters
 CHOICES = 60  # a field with more values than these offers too many to choose from
 MOST_PICTURES = 16_384  # a larger collection is searched, but neither listed nor mapped
-HISTORY = 20  # earlier queries that are kept
-KEPT_SIDE = 768  # pixels of the longer side of an earlier query: 2 MB in memory; a telephone's photograph has 48 MB
-
-
-class RefusedError(Exception):
-    """What was chosen can't be searched by; the message is a sentence for the person."""
-
-
-@dataclass(frozen=True, eq=False)
-class Query:
-    """What is searched for.
-
-    Parameters
-    ----------
-    name : str
-        What to call it, such as the file's name.
-    picture : PIL.Image.Image
-        The whole picture, RGB.
-    category : str
-        Where it is known: then hits are right or wrong.
-    box : tuple of int, optional
-        Left, top, right, bottom in pixels: only this part is searched for.
-    vectors : dict of str to numpy.ndarray
-        The part's vector by each extractor that has seen it.
-    """
-
-    name: str
-    picture: Image.Image
-    category: str = ""
-    box: Box | None = None
-    vectors: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
-
-    @property
-    def part(self) -> Image.Image:
-        """The part that is searched for."""
-        return self.picture.crop(self.box) if self.box else self.picture
-
-    def is_like(self, other: "Query") -> bool:
-        """Return whether both search for the same part of the same picture."""
-        same = (self.name, self.category, self.box) == (other.name, other.category, other.box)
-        return same and self.picture.size == other.picture.size and self.picture.tobytes() == other.picture.tobytes()
-
-    def small(self) -> "Query":
-        """Return the query as the history keeps it: a small copy of its picture, and its vectors as they are."""
-        scale = KEPT_SIDE / max(self.picture.size)
-        if scale >= 1:
-            return self
-        width, height = (max(1, round(side * scale)) for side in self.picture.size)
-        box = self.box
-        if box:
-            left, top = (min(int(side * scale), most - 1) for side, most in zip(box[:2], (width, height), strict=True))
-            box = (left, top, max(left + 1, round(box[2] * scale)), max(top + 1, round(box[3] * scale)))
-        return replace(self, picture=self.picture.resize((width, height), reducing_gap=2.0), box=box)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How it is searched.
-
-    Parameters
-    ----------
-    limit : int
-        How many hits.
-    allowed : dict of str to tuple of str
-        Field to the values that a hit may have; a field without values lets all pass.
-    least_similarity : float, optional
-        Hits that are less similar are left out.
-    metric : str, optional
-        COSINE, IP or L2; what the collection's index has, where it has one.
-    extractor : str, optional
-        The name of the network; the session's first by default.
-    """
-
-    limit: int = 10
-    allowed: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    least_similarity: float | None = None
-    metric: str | None = None
-    extractor: str | None = None
+HISTORY = 20  # earlier queries that are kept, the newest ones
 
 
 class SearchSession:
     """One person's search.
 
-    `state` is one of `nothing chosen`, `opening`, `searching`, `found`, `nothing found`, `failed`; `message` says it in
-    a sentence. Every change searches anew. Where `start` and `start_opening` run the work elsewhere, the newest request
-    wins, and the results of older ones are ignored when they come.
+    `state` is one of `nothing chosen`, `opening`, `searching`, `found`, `nothing found`, `failed`; `message` says the
+    same in a sentence. Every change starts a new search. In background threads the newest request wins: the answer to
+    an older one is ignored.
 
     Parameters
     ----------
     client : Memora
         Where to look.
     extractor : FeatureExtractor or sequence of (FeatureExtractor, str)
-        The network that made the collection's vectors; or several, each with its collection's name.
+        The network that made the collection's vectors; or several networks, each with its collection's name.
     collection : str
-        The collection, where there is one network.
+        The collection's name, if there is one network.
     root : Path
         The folder that was ingested.
     start : callable, optional
-        Runs a search, a function without arguments; by default at once, in the same thread.
+        Runs a search, which is a function without arguments; by default at once, in the same thread.
     start_opening : callable, optional
-        Runs the opening of a picture, which may be fetched from a slow server; by default at once as well.
+        Opens a picture, which may come from a slow server: a function without arguments as well; by default at once.
 
     Raises
     ------
@@ -154,6 +77,7 @@ class SearchSession:
         self.extractors = {made_by.name: made_by for made_by, _ in pairs}
         self._collections = {made_by.name: name for made_by, name in pairs}
         self._fields = {name: fields_of(client, name) for _, name in pairs}
+        self._kinds = load_categories(self.root) if (self.root / "categories.csv").is_file() else {}
         self.query: Query | None = None
         self.settings = Settings(extractor=pairs[0][0].name)
         self.hits: list[Hit] = []
@@ -165,8 +89,8 @@ class SearchSession:
         self._watchers: list[Callable[[], None]] = []
         self._newest = 0  # search
         self._turn = 0  # choice of a query
-        self._outcome = ("nothing chosen", self.message)  # of the search alone
-        self._above: tuple[str, str] | None = None  # a picture that is being opened, or was refused: shown instead
+        self._outcome = ("nothing chosen", self.message)  # how the search itself stands
+        self._above: tuple[str, str] | None = None  # shown instead: a picture is being opened, or was refused
         self._last: np.ndarray | None = None
         self._lock = threading.RLock()
 
@@ -182,13 +106,21 @@ class SearchSession:
         """The collection with that network's vectors."""
         return self._collections[self.extractor.name]
 
+    @property
+    def words(self) -> list[str]:
+        """The names that the network in use can search by; empty if it was not trained with names."""
+        try:
+            return load_words(self.extractor).names
+        except ValueError:
+            return []
+
     def _look_at_collection(self) -> tuple[dict[str, list[str]], list[str]]:
-        """Return each text field's values, and the metrics that the collection can be searched by."""
+        """Return the values of each text field, and the metrics that the collection can be searched by."""
         told = describe_pictures(self.client, self.collection)
         texts = [one["name"] for one in told["fields"] if one["type"] == "VarChar" and one["name"] not in FIELDS]
         try:
             found = stored_rows(self.client, self.collection, ["image_path", *texts], most=MOST_PICTURES)
-        except ValueError:  # too many to choose from, not to search
+        except ValueError:  # too many to choose from, but not to search
             found = {}
         rows = sorted(found.values(), key=lambda row: row["image_path"])
         self.pictures = [Hit(0, 1.0, row["id"], row["image_path"], {n: row[n] for n in texts}) for row in rows]
@@ -199,7 +131,7 @@ class SearchSession:
         return dict(list(choices.items())[:FILTERS]), metrics
 
     def picture(self, hit: Hit) -> Image.Image:
-        """Return a hit's picture. Raises ImageError where its file is gone."""
+        """Return a hit's picture. Raises ImageError if its file is gone."""
         return picture_of(self.root, hit.path)
 
     # what a person does
@@ -218,10 +150,19 @@ class SearchSession:
 
         self._choose(shown, opened)
 
+    def ask_words(self, text: str) -> None:
+        """Search by a name that the network was trained with, or by several, separated by commas.
+
+        A part of a name is enough if no other name contains it. The hits are right or wrong where the folder's
+        categories.csv says which category has these names.
+        """
+        extractor = self.extractor
+        self._choose(shortened(text), lambda: Query.of_words(text, extractor, self._kinds))
+
     def refuse(self, name: str, reason: str) -> None:
-        """Say that something can't be searched by; query and results stay."""
+        """Say that something can't be searched by; the query and its results stay."""
         with self._lock:
-            self._turn += 1  # as if it had been opened: what was chosen before it is not waited for
+            self._turn += 1  # the newest choice: a picture that is still being opened is ignored
             self._show_above("failed", _refusal(name, reason))
 
     def more_like(self, hit: Hit) -> None:
@@ -273,7 +214,7 @@ class SearchSession:
 
     def _go_to(self, query: Query) -> None:
         if self.query is not None and self.query.is_like(query):
-            if self._outcome[0] != "failed":  # it is searched by already, or has been
+            if self._outcome[0] != "failed":  # a search by this picture runs, or has ended well
                 self._above = None
                 self._show(*self._outcome)
                 return
@@ -288,9 +229,12 @@ class SearchSession:
         self.search()
 
     def crop(self, box: Box | None) -> None:
-        """Search by a part of the query only: left, top, right, bottom in pixels; None is the whole again."""
+        """Search by a part of the query: left, top, right, bottom in pixels; None means the whole picture again."""
         if self.query is None:
             self._show("nothing chosen", "Choose a picture first, then a part of it.")
+            return
+        if self.query.words:
+            self._show_above("failed", "Words have no parts: choose a picture, then a part of it.")
             return
         if box is not None:
             width, height = self.query.picture.size
@@ -304,21 +248,21 @@ class SearchSession:
         self._search_by(replace(self.query, box=box, vectors={}))
 
     def change(self, **settings: Any) -> None:
-        """Change settings, named as in `Settings`, and search anew."""
+        """Change settings, named as in `Settings`, and search again."""
         self.settings = replace(self.settings, **settings)
         if self.query is not None:
             self.search()
 
     def allow(self, field: str, *values: str) -> None:
-        """Let only hits pass whose field has one of these values; without values, all."""
+        """Let only hits pass whose field has one of these values; without values, let all pass."""
         self.change(allowed={**self.settings.allowed, field: values})
 
     def clear_filters(self) -> None:
-        """Let all pass again."""
+        """Let all hits pass again."""
         self.change(allowed={}, least_similarity=None)
 
     def back(self, steps: int = 1) -> None:
-        """Return to the query before this one, or to one still earlier."""
+        """Return to the query before this one, or to an earlier query."""
         if 1 <= steps <= len(self.history):
             query = self.history[-steps]
             self.history = self.history[:-steps]
@@ -326,15 +270,15 @@ class SearchSession:
 
     def why(self, hit: Hit) -> Agreement:
         """Compare the query and a hit place by place."""
-        if self.query is None:
-            raise ValueError("Choose a picture first.")
+        if self.query is None or self.query.words:
+            raise ValueError("Two pictures are compared: search by a picture first.")
         return agreement(self.extractor, self.query.part, self.picture(hit))
 
     # the search
 
     @property
     def filter(self) -> str | None:
-        """The filter expression, or None where all pass."""
+        """The filter expression, or None if all hits pass."""
         parts = [
             f"{name} in [{', '.join(_quoted(value) for value in values)}]"
             for name, values in self.settings.allowed.items()
@@ -347,16 +291,18 @@ class SearchSession:
         least, metric = self.settings.least_similarity, self.settings.metric
         radius = None
         if least is not None:
-            # What is just as similar passes; a radius alone leaves it out. L2 of unit vectors is 2 - 2 cos.
+            # A radius leaves out what is just as similar; a little less lets it pass. L2 of unit vectors is 2 - 2 cos.
             radius = round(2 - 2 * least + 2e-6 if metric == "L2" else least - 1e-6, 6)
         return {"limit": self.settings.limit, "filter": self.filter, "radius": radius, "metric": metric}
 
     @property
     def call(self) -> str:
-        """The very call, as one would write it in a notebook; `vector` is what `extractor.embed` gives."""
+        """The call as one would write it in a notebook; for a picture `vector` is what `extractor.embed` returns."""
         arguments = request(self._fields[self.collection], self.collection, **self._options())
         lines = [f"    {name}={value!r}," for name, value in arguments.items()]
-        return "\n".join(["client.vectors.search(", "    data=vector,", *lines, ")"])
+        words = ", ".join(map(repr, self.query.words)) if self.query else ""
+        first = [f"vector = load_words(extractor).embed({words})"] if words else []
+        return "\n".join([*first, "client.vectors.search(", "    data=vector,", *lines, ")"])
 
     def search(self) -> None:
         """Search, or search again after a failure."""
@@ -375,15 +321,13 @@ class SearchSession:
             hits: list[Hit] = []
             vector = None
             try:
-                if extractor.name not in query.vectors:
-                    query.vectors[extractor.name] = extractor.embed([query.part])[0]
-                vector = query.vectors[extractor.name]
+                vector = query.vector(extractor)
                 (hits,) = search_many(self.client, vector[None], extractor=extractor, collection=collection, **options)
                 state, message = self._summary(query, hits)
             except Exception as error:
                 state, message = "failed", _sentence(error)
             with self._lock:
-                if ticket == self._newest:  # else something else was asked for meanwhile
+                if ticket == self._newest:  # else something else was asked for meanwhile, and this answer is ignored
                     self.hits, self._last = hits, vector
                     self._tell(state, message)
 
@@ -391,7 +335,7 @@ class SearchSession:
 
     @property
     def vector(self) -> np.ndarray | None:
-        """The vector that was searched by last, shape (dim,); None before the first search."""
+        """The vector of the last search, shape (dim,); None before the first search."""
         return self._last
 
     def _summary(self, query: Query, hits: list[Hit]) -> tuple[str, str]:
@@ -416,12 +360,12 @@ class SearchSession:
         self._show(self.state, message)
 
     def _tell(self, state: str, message: str) -> None:
-        """Note how the search stands, and show it unless there is something more recent to show."""
+        """Note how the search stands, and show it unless something else is shown instead."""
         self._outcome = state, message
         self._show(*(self._above or self._outcome))
 
     def _show_above(self, state: str, message: str) -> None:
-        """Show what a search that still runs must not replace: that a picture is opened, or was refused."""
+        """Show what a running search must not replace: that a picture is being opened, or was refused."""
         self._above = state, message
         self._show(state, message)
 
@@ -435,7 +379,7 @@ class SearchSession:
 
 
 def picture_of(root: Path, path: str, min_side: int | None = None) -> Image.Image:
-    """Open a picture of the collection. Raises ImageError where its file is gone, or would lie outside the folder."""
+    """Open a picture of the collection. Raises ImageError if its file is gone, or lies outside the folder."""
     try:
         return open_image(Hit(0, 0.0, 0, path).file(root), min_side)
     except ImageError:
@@ -458,7 +402,7 @@ def _refusal(name: str, reason: str) -> str:
 
 
 def _sentence(error: Exception) -> str:
-    """Say what went wrong where the person looks: a traceback in another thread would be seen by nobody."""
+    """Return what went wrong as a sentence to show: nobody would see a traceback of another thread."""
     if isinstance(error, RefusedError | ImageError | MemoraError):
         return str(error)
     return f"Something went wrong that should not ({type(error).__name__}: {error})."

@@ -341,6 +341,29 @@ def test_a_picture_on_the_web_is_fetched_by_enter_and_by_a_click(page, same, pic
         web.shutdown()
 
 
+def test_a_word_is_suggested_and_finds_pictures_by_the_keyboard(page, same):
+    words = page.get_by_role("combobox", name="Words")
+    offered = words.evaluate("e => [...e.list.options].map((o) => o.value)")
+    assert len(offered) == 1000
+    assert "teapot" in offered
+    words.press_sequentially("teap")
+    page.keyboard.press("Enter")
+    same.ask_words("teapot")
+    expect(status(page)).to_have_text(same.message)
+    assert hits(page) == ids(same)
+    expect(words).to_have_value("teapot")
+    keep(page, "words")
+    words.fill("no such thing")
+    page.get_by_role("button", name="Find").click()
+    expect(status(page)).to_contain_text("no word for it")
+    assert hits(page) == ids(same)
+    page.locator(".memora-hits li button").nth(2).click()  # two to each hit: on from the second
+    first_hit(page, ids(same)[1])
+    page.get_by_role("button", name='back to "teapot"').first.click()
+    expect(status(page)).to_have_text(same.message)
+    assert hits(page) == ids(same)
+
+
 def test_what_is_wrong_is_in_view_wherever_one_has_scrolled(page, picture):
     page.set_viewport_size({"width": 360, "height": 740})
     (picture.parent / "half.jpg").write_bytes(picture.read_bytes()[:2000])
@@ -453,13 +476,13 @@ def test_a_double_click_is_one_query(page):
     expect(status(page)).to_contain_text("10 pictures most like mug_1.jpg")
 
 
-def test_a_page_that_is_loaded_anew_says_what_was_lost(browser, app):
+def test_a_page_that_is_loaded_again_says_what_was_lost(browser, app):
     with opened(browser, app) as page:
         starter(page, MUG).click()
         expect(status(page)).to_contain_text("10 pictures most like mug_1.jpg")
         page.reload()
         starter(page, MUG).wait_for()
-        expect(status(page)).to_contain_text("The page was loaded anew: the search by mug_1.jpg")
+        expect(status(page)).to_contain_text("The page was loaded again: the search by mug_1.jpg")
         starter(page, MUG).click()
         expect(status(page)).to_contain_text("10 pictures most like mug_1.jpg")
         page.goto(app)  # nothing to be told to somebody who asks for a new page

@@ -128,7 +128,11 @@ def test_another_network_searches_the_collection_of_its_own_vectors(extractor, t
         session = SearchSession(client, [(extractor, COLLECTION), (other, "by_the_other")], root=tmp_path / "few")
         session.ask(QUERY)
         first = [hit.distance for hit in session.hits]
+        panel = SearchPanel(session, load_folder(DATA, part="queries"))
+        assert not panel._words.disabled
         session.change(extractor="untrained")
+        assert panel._words.disabled
+        assert "untrained was not trained with names" in panel._words_help.value
         assert session.state == "found"
         assert "collection_name='by_the_other'" in session.call
         assert [hit.distance for hit in session.hits] != first
@@ -205,6 +209,28 @@ def test_only_an_address_of_the_web_is_fetched(panel):
     assert panel.session.query is before
 
 
+def test_words_are_offered_and_searched_by_and_stand_in_the_history(panel):
+    assert len(panel._words.options) == 1000
+    panel._words.value = " "
+    panel._find.click()
+    assert panel.session.query.name == "mug_1.jpg"
+    panel._words.value = "teapot"
+    panel._find.click()
+    assert panel._hits.items[0]["mark"] == "right"
+    assert "teapot" in panel._call.code
+    assert (panel._view.picture, panel._whole.disabled) == (b"", True)
+    panel._hits.chosen = {"key": panel._hits.items[1]["key"], "what": "details", "n": 1}
+    assert panel._details.children[0].value.count("<img") == 2
+    assert [button.description for button in panel._details.children[1].children] == ["Close"]
+    panel._hits.chosen = {"key": panel._hits.items[1]["key"], "what": "picture", "n": 2}
+    assert panel._view.picture
+    assert panel._earlier.items[0]["alt"] == 'back to "teapot"'
+    panel._back.click()
+    assert panel.session.query.words == ("teapot",)
+    panel._back.click()
+    assert not panel._sides[0].disabled
+
+
 def test_old_hits_are_greyed_while_a_picture_is_opened_or_searched_by(kit, extractor):
     waiting = []
     session = SearchSession(kit, extractor, start=waiting.append, start_opening=waiting.append)
@@ -222,14 +248,14 @@ def test_old_hits_are_greyed_while_a_picture_is_opened_or_searched_by(kit, extra
     assert not panel._hits.outdated
 
 
-def test_a_page_that_is_loaded_anew_says_what_was_lost(panel, kit, extractor):
+def test_a_page_that_is_loaded_again_says_what_was_lost(panel, kit, extractor):
     assert panel._view.kept == "the search by mug_1.jpg"
     panel._hits.chosen = {"key": panel._hits.items[1]["key"], "what": "picture", "n": 1}
     assert panel._view.kept == "the search by images/mug/mug_03.jpg, 1 earlier query"
     after = SearchPanel(SearchSession(kit, extractor), load_folder(DATA, part="queries"))
     assert after._view.kept == ""
     after._view.lost = panel._view.kept  # the browser remembers it from one page to the next
-    told = "The page was loaded anew: the search by images/mug/mug_03.jpg, 1 earlier query and all settings are lost."
+    told = "The page was loaded again: the search by images/mug/mug_03.jpg, 1 earlier query and all settings are lost."
     assert told in after._status.value
     assert after.session.state == "nothing chosen"
 

@@ -13,7 +13,9 @@ from PIL import Image
 
 from helpers.connect import COLLECTION, local_client
 from helpers.explore import SearchSession
-from helpers.explore.session import MAX_BYTES, Query
+from helpers.explore.query import Query
+from helpers.explore.session import MAX_BYTES
+from helpers.features import load_words
 from helpers.images import DATA
 from helpers.ingest import ingest
 from helpers.memora import InvalidRequestError, Memora
@@ -154,6 +156,94 @@ def test_the_call_that_is_shown_is_the_call_that_was_made(mug):
     assert [hit["id"] for hit in answer["data"]] == ids(mug)
     assert "limit=4" in mug.call
     assert "'radius': 0.199999" in mug.call  # just below: what is as similar as that passes
+
+
+# words
+
+
+def test_a_word_finds_its_kind_and_counts_the_right_ones(session):
+    session.ask_words("coffee mug")
+    assert session.state == "found"
+    assert sum(hit.category == "mug" for hit in session.hits) >= 9
+    assert session.message.startswith('10 pictures most like "coffee mug", ')
+    assert session.message.endswith("of the category 'mug'.")
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "kind"),
+    [
+        (" MUG ", ("coffee mug",), "mug"),
+        ("orange", ("orange",), "orange"),  # "orangutan" contains it too
+        ("acoustic guitar, electric guitar", ("acoustic guitar", "electric guitar"), "guitar"),
+        ("lemon, teapot", ("lemon", "teapot"), ""),
+        ("tench", ("tench",), ""),
+    ],
+)
+def test_words_are_understood_in_any_case_in_part_and_several_at_once(session, text, words, kind):
+    session.ask_words(text)
+    assert (session.state, session.query.words, session.query.category) == ("found", words, kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("guitr", "acoustic guitar"), ("guitar", "electric guitar"), ("xyzzy", "no word"), (",", "name")]
+)
+def test_an_unknown_word_is_refused_with_names_to_take_and_the_hits_stay(mug, text, told):
+    before = ids(mug)
+    mug.ask_words(text)
+    assert mug.state == "failed"
+    assert told in mug.message
+    assert ids(mug) == before
+
+
+def test_words_and_pictures_share_filters_history_and_the_way_back(session):
+    session.ask_words("coffee mug")
+    found = ids(session)
+    session.ask_words("coffee mug")
+    assert session.history == [], "the same words again are the same query"
+    session.allow("color", "red")
+    assert {hit.metadata["color"] for hit in session.hits} == {"red"}
+    session.clear_filters()
+    hit = session.hits[1]
+    session.more_like(hit)
+    assert session.hits[0].id == hit.id
+    session.back()
+    assert (session.query.words, ids(session)) == (("coffee mug",), found)
+
+
+def test_the_call_of_a_word_is_the_call_that_was_made(session):
+    session.ask_words("teapot, vase")
+    making, _, call = session.call.partition("\n")
+    known = {"client": session.client, "extractor": session.extractor, "load_words": load_words}
+    exec(making, known)
+    assert [hit["id"] for hit in eval(call, known)["data"]] == ids(session)
+
+
+def test_what_only_pictures_have_is_refused_for_words(session):
+    session.ask_words("teapot")
+    found = ids(session)
+    session.crop((0, 0, 50, 50))
+    assert (session.state, ids(session)) == ("failed", found)
+    assert "no parts" in session.message
+    with pytest.raises(ValueError, match="by a picture first"):
+        session.why(session.hits[0])
+
+
+def test_a_network_without_names_says_so_also_when_it_is_chosen_later(kit, extractor):
+    class Other:
+        name, dim = "another-network", extractor.dim
+        embed = staticmethod(extractor.embed)
+
+    session = SearchSession(kit, [(extractor, COLLECTION), (Other(), COLLECTION)])
+    assert len(session.words) == 1000
+    session.ask_words("teapot")
+    session.change(extractor="another-network")
+    assert session.words == []
+    for _ in range(2):
+        assert session.state == "failed"
+        assert "was not trained with names" in session.message
+        session.ask_words("vase")
+    session.change(extractor=extractor.name)
+    assert session.hits[0].category == "teapot"
 
 
 # the states a person meets
