@@ -59,6 +59,9 @@ def test_stored_outputs_come_from_one_clean_run(path: Path) -> None:
             data = output.get("data", {})
             if str(data.get("text/plain", "")).startswith("<Figure"):
                 assert data.get("image/png"), f"{cell.id}: the picture is missing"
+            if str(data.get("text/plain", "")).startswith("<Map"):
+                assert data.get("image/jpeg"), f"{cell.id}: a page without widgets shows no map"
+                assert output.metadata["image/jpeg"]["alt"], cell.id
 
 
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)

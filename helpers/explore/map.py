@@ -1,6 +1,8 @@
 """A map of a whole collection: every picture's vector projected onto a plane."""
 
+import base64
 import html
+import io
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -287,9 +289,28 @@ def map_panel(
         fill()
     else:
         view.observe(lambda _: start(tell), "shown")
-    box = widgets.VBox([switch, view, legend])
-    box.add_class("memora")
-    return box
+    return _MapBox([switch, view, legend], lambda: made and (made, switch.value, session.root, view.query))
+
+
+class _MapBox(widgets.VBox):
+    """A map's widgets; a page that can't show widgets, such as a code host's, shows a picture of the map."""
+
+    def __init__(self, children: Sequence[widgets.Widget], shown: Callable[[], Any]) -> None:
+        self._shown = shown  # what the widgets show, as `_drawn` takes it; None where there is no map yet
+        super().__init__(children)
+        self.add_class("memora")
+
+    def __repr__(self) -> str:
+        shown = self._shown()
+        return f"<Map of {str(shown[0]).partition(';')[0]}>" if shown else "<Map that is not made yet>"
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        data, shown, file = super()._repr_mimebundle_(**options), self._shown(), io.BytesIO()
+        if not shown:
+            return data, {}
+        _drawn(*shown).savefig(file, format="jpeg", dpi=80)
+        data["image/jpeg"] = base64.b64encode(file.getvalue()).decode()
+        return data, {"image/jpeg": {"alt": f"A map of {shown[0]}; the frames' colors show: {shown[1]}"}}
 
 
 def show_map(
@@ -308,19 +329,25 @@ def show_map(
     root : Path
         The folder that was ingested.
     """
-    from matplotlib.lines import Line2D
-
-    values = [str(meta.get(by, "")) for meta in made.metadata]
-    colors = colors_of(values)
     print(made)
-    place = None
+    place: Sequence[float] = ()
     if query is not None:
-        place = made.place(query)
+        place = [float(x) for x in made.place(query)]
         around = np.argsort(((made.places - place) ** 2).sum(1))[:NEIGHBOURS]
         field = "category" if "category" in made.metadata[0] else by
         most = Counter(str(made.metadata[i].get(field, "")) for i in around).most_common(1)[0][0]
         print(f"The ring is the query: it lies among pictures of {field} {most}.")
-    figure = picture_map([root / path for path in made.paths], made.places, [colors[v] for v in values], place)
+    return _drawn(made, by, root, place)
+
+
+def _drawn(made: CollectionMap, by: str, root: Path, place: Sequence[float]) -> "Figure":
+    """Return the map as a figure; `place` is the query's, and empty where there is none."""
+    from matplotlib.lines import Line2D
+
+    values = [str(meta.get(by, "")) for meta in made.metadata]
+    colors = colors_of(values)
+    pictures, frames = [root / path for path in made.paths], [colors[value] for value in values]
+    figure = picture_map(pictures, made.places, frames, np.array(place) if place else None)
     legend = [Line2D([], [], color=color, lw=5, label=drawable(value)) for value, color in _legend(colors)]
     figure.legend(handles=legend, loc="outside lower center", ncols=7, fontsize=8)
     return finished(figure)

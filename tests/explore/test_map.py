@@ -1,7 +1,12 @@
 """The map of a collection: for readers as a figure, for hands as a widget."""
 
+import base64
+import io
+
+import nbformat
 import numpy as np
 import pytest
+from PIL import Image
 
 from helpers.connect import COLLECTION
 from helpers.explore.browser import MapView
@@ -10,6 +15,8 @@ from helpers.memora import Memora
 from helpers.plots import GREY
 from tests.explore.conftest import QUERY
 from tests.facts import PICTURES
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def test_the_map_keeps_neighbours_together_far_beyond_chance(kit, extractor):
@@ -94,6 +101,25 @@ def test_the_map_widget_searches_by_what_is_clicked_and_marks_the_query(mug):
     assert len(view.query) == 2
     view.chosen = {"key": view.items[7]["key"], "n": 1}
     assert str(mug.hits[0].id) == view.items[7]["key"]
+
+
+def test_where_widgets_are_not_shown_the_map_is_a_picture_with_words(mug):
+    """Such a page is a code host's: it has the outputs that were stored, and no kernel."""
+    from nbconvert import HTMLExporter
+
+    waiting = []
+    assert set(map_panel(mug, start=waiting.append)._repr_mimebundle_()[0]) == {"text/plain", WIDGET}
+    box = map_panel(mug, map_collection(mug.client, COLLECTION, "PCA"))
+    data, about = box._repr_mimebundle_()
+    assert set(data) == {"text/plain", WIDGET, "image/jpeg"}
+    assert data["text/plain"].startswith(f"<Map of {PICTURES} pictures by PCA")
+    assert min(Image.open(io.BytesIO(base64.b64decode(data["image/jpeg"]))).size) > 500
+    assert about["image/jpeg"]["alt"].startswith(f"A map of {PICTURES} pictures by PCA")
+    output = nbformat.v4.new_output("execute_result", data, execution_count=1, metadata=about)
+    del output.data[WIDGET]  # as tests/execute_notebooks.py stores it
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("box", outputs=[output])])
+    page = HTMLExporter().from_notebook_node(notebook)[0]
+    assert data["image/jpeg"] in page
 
 
 def test_on_a_page_the_map_is_made_when_a_browser_shows_it_and_not_before(mug):
