@@ -352,6 +352,7 @@ def test_a_word_is_suggested_and_finds_pictures_by_the_keyboard(page, same):
     expect(status(page)).to_have_text(same.message)
     assert hits(page) == ids(same)
     expect(words).to_have_value("teapot")
+    expect(page.locator(".memora-crop img")).to_be_hidden()  # the mug before is not the query any more
     keep(page, "words")
     words.fill("no such thing")
     page.get_by_role("button", name="Find").click()
