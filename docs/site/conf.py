@@ -64,5 +64,7 @@ def prepare(app: Any, page: str, source: list[str]) -> None:
             said = [
                 line for out in cell.get("outputs", []) for line in "".join(out.get("text", "")).splitlines() if line
             ]
+            for out in cell.get("outputs", []):  # a picture that brings its own words, such as the map's
+                said += [kind["alt"] for kind in out.get("metadata", {}).values() if "alt" in kind]
             cell["metadata"]["mystnb"] = {"image": {"alt": " ".join(said)[:300] or "a picture that the text explains"}}
         source[0] = json.dumps(notebook)
