@@ -96,16 +96,9 @@ def content_id(path: Path) -> int:
 
 
 def image_collection(name: str, dim: int, columns: dict[str, type]) -> Collection:
-    """Describe a collection of pictures, as notebook 01 does step by step, for any extractor and any metadata.
+    """Describe a collection of pictures with vectors of `dim` numbers, as notebook 01 does step by step.
 
-    Parameters
-    ----------
-    name : str
-        The collection's name.
-    dim : int
-        The extractor's `dim`.
-    columns : dict of str to type
-        Metadata columns: str, int or float.
+    `columns` has the type of each metadata column: str, int or float.
 
     Raises
     ------
@@ -130,13 +123,7 @@ def image_collection(name: str, dim: int, columns: dict[str, type]) -> Collectio
 
 
 def ensure_collection(client: Memora, collection: Collection) -> None:
-    """Create a collection if it does not exist; else check that it fits.
-
-    Raises
-    ------
-    InvalidRequestError
-        A collection of this name has other fields, or vectors of another length.
-    """
+    """Create a collection if it does not exist; else raise InvalidRequestError if its fields are different."""
     name = collection.collection_name
     if not client.collections.has(collection_name=name)["data"]["has"]:
         try:
@@ -197,11 +184,6 @@ def ingest(
         How many pictures are embedded and stored at once, at least 1: a crash costs no more than these.
     remove_missing : bool
         Whether to delete rows whose files are gone.
-
-    Returns
-    -------
-    IngestReport
-        What was done.
 
     Raises
     ------
@@ -281,19 +263,10 @@ def stored_rows(
 
     Parameters
     ----------
-    client : Memora
-        Where the collection is.
-    collection : str
-        The collection's name.
     fields : sequence of str
         Which fields to fetch beside the id; `*` is all of them, the vector included.
     most : int, optional
-        The largest number of rows to fetch.
-
-    Raises
-    ------
-    ValueError
-        The collection has more rows than `most`.
+        A collection with more rows is a ValueError.
     """
     count = client.collections.get_stats(collection_name=collection)["data"]["rowCount"]
     if most is not None and count > most:

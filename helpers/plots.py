@@ -76,49 +76,31 @@ def show_hits(query: Source, hits: Sequence[Hit], *, category: str | None = None
     ----------
     query : path, URL, bytes, PIL image or array
         The picture that was searched for.
-    hits : sequence of Hit
-        What was found.
     category : str, optional
         The query's category; a hit of the same one is right.
     root : Path
         The folder that was ingested.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        As the last line of a cell it is shown.
     """
     import matplotlib.pyplot as plt
 
     tiles = [_thumbnail(query), *(_hit_thumbnail(hit, root) for hit in hits)]  # an error here leaves no figure open
     columns = len(tiles)
     figure, axes = plt.subplots(1, columns, figsize=(1.35 * columns, 1.85), squeeze=False, layout="constrained")
-    for axis, tile in zip(axes[0], tiles, strict=True):
-        axis.imshow(tile)
     titles = [("query\n" + (category or ""), "black")]
     for hit in hits:
         _, color, sign = mark(hit, category)
         titles.append((f"{hit.distance:.3f} {sign}\n{_name(hit)}", color))
-    for axis, (title, color) in zip(axes[0], titles, strict=True):
+    for axis, tile, (title, color) in zip(axes[0], tiles, titles, strict=True):
+        axis.imshow(tile)
         title = fitting(title, 1.25, size=8)
         axis.set_title(title, fontsize=8, color=color, parse_math=False)  # names may have a $ in them
-    for axis in axes[0]:
-        axis.set_xticks([])
-        axis.set_yticks([])
+        axis.set(xticks=[], yticks=[])
     print(summary(hits, category))
     return finished(figure)
 
 
 def show_images(pictures: Sequence[tuple[Source, str]], *, columns: int = 7) -> "Figure":
-    """Draw pictures in a grid, each under its title.
-
-    Parameters
-    ----------
-    pictures : sequence of (picture, title)
-        An empty sequence gives an empty figure.
-    columns : int
-        Pictures in a row.
-    """
+    """Draw pictures in a grid, each under its title, `columns` in a row; without pictures an empty figure."""
     import matplotlib.pyplot as plt
 
     if not pictures:
@@ -209,12 +191,7 @@ def show_many(
 def show_similarities(vectors: np.ndarray, labels: Sequence[str]) -> "Figure":
     """Draw the cosine similarity of every pair as a heat map, grouped by label.
 
-    Parameters
-    ----------
-    vectors : numpy.ndarray, shape (n, dim)
-        Unit vectors, those of one label next to each other.
-    labels : sequence of str, length n
-        The group of each.
+    `vectors`, shape (n, dim), are of unit length; those with the same of the n `labels` stand next to each other.
     """
     import matplotlib.pyplot as plt
 
@@ -242,12 +219,8 @@ def picture_map(
 
     Parameters
     ----------
-    pictures : sequence of pictures
-        n of them.
     places : numpy.ndarray, shape (n, 2)
         Between 0 and 1; the second number grows downwards.
-    colors : sequence of str
-        n names or codes of colors.
     query : numpy.ndarray, shape (2,), optional
         A place to mark with a ring.
     """

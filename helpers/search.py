@@ -73,26 +73,7 @@ class Hit:
 def search(
     client: Memora, query: Source, *, extractor: FeatureExtractor, collection: str = COLLECTION, **options: Any
 ) -> list[Hit]:
-    """Find the pictures most like a given one.
-
-    Parameters
-    ----------
-    client : Memora
-        Where to look.
-    query : path, URL, bytes, PIL image or array
-        The picture to look for.
-    extractor : FeatureExtractor
-        The extractor that made the collection's vectors.
-    collection : str
-        The collection's name.
-    **options
-        As for `search_many`.
-
-    Returns
-    -------
-    list of Hit
-        Best first.
-    """
+    """Find the pictures most like a given one, best first; everything else is as for `search_many`."""
     return search_many(client, [query], extractor=extractor, collection=collection, **options)[0]
 
 
@@ -104,21 +85,18 @@ def search_many(
     collection: str = COLLECTION,
     **options: Any,
 ) -> list[list[Hit]]:
-    """Find the pictures most like each of several given ones, with few calls to Memora.
+    """Return for each of several pictures the hits most like it, best first, with few calls to Memora.
 
     Parameters
     ----------
-    client, extractor, collection
-        As for `search`.
-    queries : sequence of pictures, or numpy.ndarray of floats, shape (n, dim)
-        Pictures, each as for `search`; or the vectors that `extractor` has made of them.
+    client, collection
+        Where to look.
+    queries : sequence of path, URL, bytes, PIL image or array; or numpy.ndarray of floats, shape (n, dim)
+        The pictures to look for; or the vectors that `extractor` has made of them.
+    extractor : FeatureExtractor
+        The extractor that made the collection's vectors.
     **options
         As for `request`: limit, offset, filter, radius, range_filter, metric.
-
-    Returns
-    -------
-    list of list of Hit
-        For each query its hits, best first.
 
     Raises
     ------
@@ -166,9 +144,7 @@ def request(
     Parameters
     ----------
     fields : sequence of str
-        Which fields to return with each hit, as `fields_of` lists them.
-    collection : str
-        The collection's name.
+        Which fields of the collection to return with each hit, as `fields_of` lists them.
     limit, offset : int
         How many hits to return, and how many of the best to skip.
     filter : str, optional
@@ -180,35 +156,17 @@ def request(
     """
     bounds = {"radius": radius, "range_filter": range_filter}
     params = {name: bound for name, bound in bounds.items() if bound is not None}
-    search_params = {"metric_type": metric, "params": params}
-    given = {
-        "offset": offset,
-        "filter": filter,
-        "search_params": {name: value for name, value in search_params.items() if value},
-    }
-    return {
-        "collection_name": collection,
-        "anns_field": "vector",
-        "limit": limit,
-        "output_fields": list(fields),
-        **{name: value for name, value in given.items() if value},
-    }
+    search_params = {name: value for name, value in (("metric_type", metric), ("params", params)) if value}
+    given = {"offset": offset, "filter": filter, "search_params": search_params}
+    always = {"collection_name": collection, "anns_field": "vector", "limit": limit, "output_fields": list(fields)}
+    return always | {name: value for name, value in given.items() if value}
 
 
 def fields_of(client: Memora, collection: str, *, anew: bool = False) -> list[str]:
     """Return the fields that a hit shows: all fields of its collection except the id and vectors.
 
     Memora is asked once, not before each search. It is asked again after 5 seconds, because another program may have
-    replaced the collection, and after this client has created, dropped or renamed a collection.
-
-    Parameters
-    ----------
-    client : Memora
-        Where the collection is.
-    collection : str
-        The collection's name.
-    anew : bool
-        Whether to ask now in any case.
+    replaced the collection; after this client has created, dropped or renamed a collection; and if `anew` says so.
 
     Raises
     ------
@@ -230,16 +188,7 @@ def fields_of(client: Memora, collection: str, *, anew: bool = False) -> list[st
 def hits_from(
     answer: list[dict[str, Any]], extractor: FeatureExtractor | None = None, first_rank: int = 1
 ) -> list[Hit]:
-    """Turn Memora's hits into `Hit`s, which are easy to read.
-
-    Parameters
-    ----------
-    answer : list of dict
-        One query's hits, with `image_path` and, for the check, `extractor` among their fields.
-    extractor : FeatureExtractor, optional
-        The extractor that made the query's vector.
-    first_rank : int
-        The rank of the first hit: offset + 1.
+    """Turn Memora's hits for one query into `Hit`s; `extractor` made the query's vector.
 
     Raises
     ------

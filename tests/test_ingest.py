@@ -17,7 +17,8 @@ from PIL import Image
 
 from helpers import ingest as ingest_module
 from helpers.connect import COLLECTION, local_client
-from helpers.images import DATA, ImageError, Source, list_images, load_folder, open_image
+from helpers.images import DATA, ImageError, Source, load_folder, open_image
+from helpers.images.folders import list_images
 from helpers.ingest import MAX_PATH, content_id, image_collection, ingest, stored_rows
 from helpers.memora import InvalidRequestError, Memora
 from helpers.memora import http as http_module
@@ -62,7 +63,7 @@ def folder(tmp_path: Path) -> Path:
 
 def write_table(root: Path, columns: str, **values: str) -> None:
     """Write a metadata.csv; a picture's row is `values[stem]`, or `values["rest"]`."""
-    lines = [f'"{path}",{values.get(Path(path).stem, values["rest"])}' for path in list_images(root)]
+    lines = [f'"{path}",{values.get(Path(path).stem, values["rest"])}' for path in list_images(root)[0]]
     (root / "metadata.csv").write_text("\n".join([f"file,{columns}", *lines]), encoding="utf-8")
 
 

@@ -13,17 +13,8 @@ if TYPE_CHECKING:
     from helpers.explore.query import Query, Settings
     from helpers.explore.session import SearchSession
 
-__all__ = [
-    "Query",
-    "SearchSession",
-    "Settings",
-    "agreement",
-    "map_collection",
-    "map_panel",
-    "search_panel",
-    "show_agreement",
-    "show_map",
-]
+__all__ = ["Query", "SearchSession", "Settings", "agreement", "map_collection", "map_panel", "search_panel",
+           "show_agreement", "show_map"]  # fmt: skip
 _ROOMS = {
     "explain": ("agreement", "show_agreement"),
     "map": ("map_collection", "map_panel", "show_map"),

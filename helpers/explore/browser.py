@@ -30,8 +30,7 @@ class Gallery(anywidget.AnyWidget):
         """Give a picture's button the keyboard's focus; the first button if no picture has this key."""
         self.send({"focus": {"key": key, "what": what}})
 
-    _esm = HERE / "gallery.js"
-    _css = STYLE
+    _esm, _css = HERE / "gallery.js", STYLE
     label = traitlets.Unicode("pictures").tag(sync=True)
     items: traitlets.List = traitlets.List().tag(sync=True)
     pictures = traitlets.List(traitlets.Bytes()).tag(sync=True)
@@ -59,8 +58,7 @@ class Cropper(anywidget.AnyWidget):
         What was lost when the page was loaded again, written by the browser.
     """
 
-    _esm = HERE / "cropper.js"
-    _css = STYLE
+    _esm, _css = HERE / "cropper.js", STYLE
     picture = traitlets.Bytes(b"").tag(sync=True)
     alt = traitlets.Unicode("").tag(sync=True)
     box = traitlets.List(traitlets.Float()).tag(sync=True)
@@ -71,18 +69,9 @@ class Cropper(anywidget.AnyWidget):
 
 
 class Slider(anywidget.AnyWidget):
-    """A slider with a label. The sliders of ipywidgets have no name that a screen reader could say.
+    """A slider labelled with its `description`: those of ipywidgets have no name that a screen reader could say."""
 
-    Attributes
-    ----------
-    description : str
-        Its label.
-    value, min, max, step : float
-        As in ipywidgets; the browser writes `value`.
-    """
-
-    _esm = HERE / "slider.js"
-    _css = STYLE
+    _esm, _css = HERE / "slider.js", STYLE
     description = traitlets.Unicode("").tag(sync=True)
     value = traitlets.Float().tag(sync=True)
     min = traitlets.Float(0.0).tag(sync=True)
@@ -93,8 +82,7 @@ class Slider(anywidget.AnyWidget):
 class Call(anywidget.AnyWidget):
     """Lines of `code` with a button that copies them."""
 
-    _esm = HERE / "call.js"
-    _css = STYLE
+    _esm, _css = HERE / "call.js", STYLE
     code = traitlets.Unicode("").tag(sync=True)
 
 
@@ -111,14 +99,11 @@ class MapView(anywidget.AnyWidget):
         CSS colors of the pictures' frames.
     query : list of float
         The query's place; empty where there is none.
-    chosen : dict
-        `key` and a number `n` that grows, written by the browser.
-    shown : bool
-        Whether a browser has shown it, written by the browser.
+    chosen, shown : dict, bool
+        `key` and a number `n` that grows; whether the map is on a page. The browser writes both.
     """
 
-    _esm = HERE / "map.js"
-    _css = STYLE
+    _esm, _css = HERE / "map.js", STYLE
     items: traitlets.List = traitlets.List().tag(sync=True)
     pictures = traitlets.List(traitlets.Bytes()).tag(sync=True)
     colors = traitlets.List(traitlets.Unicode()).tag(sync=True)

@@ -62,11 +62,6 @@ def agreement(extractor: FeatureExtractor, query: Source, hit: Source) -> Agreem
     query, hit : path, URL, bytes, PIL image or array
         The two pictures.
 
-    Returns
-    -------
-    Agreement
-        A map for each of the two pictures.
-
     Raises
     ------
     helpers.images.ImageError
@@ -100,23 +95,14 @@ def _where(values: np.ndarray, box: Box) -> str:
 
 
 def overlay(picture: Source, values: np.ndarray, box: Box, size: int = 320) -> np.ndarray:
-    """Draw a map over its picture: what does not agree is darkened, what agrees stays as it is.
+    """Return a picture, shape (height, width, 3), uint8, darkened where it does not agree.
 
     Parameters
     ----------
     picture : path, URL, bytes, PIL image or array
-        The picture.
+        The picture; the result's longer side is at most `size` pixels.
     values : numpy.ndarray, shape (height, width)
-        The map; scaled from its own smallest to its own largest value.
-    box : tuple of float
-        The part of the picture that it covers.
-    size : int
-        Pixels of the longer side.
-
-    Returns
-    -------
-    numpy.ndarray, shape (height, width, 3), uint8
-        The picture with the map over it.
+        The map, scaled from its own smallest to its own largest value; it covers the part `box` of the picture.
     """
     from PIL import Image
 
@@ -138,10 +124,8 @@ def show_agreement(
 
     Parameters
     ----------
-    query, hit : path, URL, bytes, PIL image or array
-        The two pictures.
-    found : Agreement
-        What `agreement` says about them.
+    query, hit, found
+        The two pictures, and what `agreement` says about them.
     control : (picture, Agreement), optional
         A picture that has nothing to do with the query, drawn in a second row on the same scale.
     """
@@ -150,13 +134,10 @@ def show_agreement(
     rows = [("hit", hit, found)] + ([("control", *control)] if control else [])
     high = max(float(part.max()) for _, _, pair in rows for part in (pair.query, pair.hit))
     figure, axes = plt.subplots(len(rows), 2, figsize=(5.4, 2.5 * len(rows)), squeeze=False, layout="constrained")
-    for pair_of_axes, (name, picture, pair) in zip(axes, rows, strict=True):
-        for axis, title, shown, values, box in (
-            (pair_of_axes[0], "query", query, pair.query, pair.query_box),
-            (pair_of_axes[1], f"{name}: similarity {pair.similarity:.2f}", picture, pair.hit, pair.hit_box),
-        ):
-            heat = _draw(axis, shown, values, box, high)
-            axis.set_title(title, fontsize=8)
+    for (left, right), (name, picture, pair) in zip(axes, rows, strict=True):
+        _draw(left, "query", query, pair.query, pair.query_box, high)
+        title = f"{name}: similarity {pair.similarity:.2f}"
+        heat = _draw(right, title, picture, pair.hit, pair.hit_box, high)
     label = "share of the similarity" if found.method == "shares" else "cosine with the best match"
     figure.colorbar(heat, ax=axes, label=label, shrink=0.8)
     plt.close(figure)
@@ -166,7 +147,7 @@ def show_agreement(
     return figure
 
 
-def _draw(axis: "Axes", picture: Source, values: np.ndarray, box: Box, high: float) -> "AxesImage":
+def _draw(axis: "Axes", title: str, picture: Source, values: np.ndarray, box: Box, high: float) -> "AxesImage":
     """Draw a map in color over its picture in grey, so that it is seen on dark pictures too."""
     image = open_image(picture)
     left, right = (share * image.width for share in box[::2])
@@ -175,5 +156,6 @@ def _draw(axis: "Axes", picture: Source, values: np.ndarray, box: Box, high: flo
     extent = (left, right, bottom, top)
     heat = axis.imshow(values, cmap="inferno", vmin=0, vmax=high, alpha=0.65, extent=extent, interpolation="bilinear")
     axis.set(xlim=(0, image.width), ylim=(image.height, 0))
+    axis.set_title(title, fontsize=8)
     axis.axis("off")
     return heat

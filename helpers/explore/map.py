@@ -29,22 +29,8 @@ if TYPE_CHECKING:
 NEIGHBOURS = 5
 SAME = 0.9999  # a cosine above this is that of a picture with itself
 THUMB = 96  # pixels
-REAL_COLORS = (
-    "red",
-    "orange",
-    "yellow",
-    "green",
-    "blue",
-    "purple",
-    "pink",
-    "brown",
-    "black",
-    "white",
-    "gray",
-    "teal",
-    "gold",
-    "silver",
-)
+REAL_COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "gray",
+               "teal", "gold", "silver")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,12 +39,8 @@ class CollectionMap:
 
     Parameters
     ----------
-    ids : list of int
-        The pictures' keys.
-    paths : list of str
-        Relative to the folder that was ingested.
-    metadata : list of dict
-        Their fields, such as category and color.
+    ids, paths, metadata : lists of int, str and dict
+        The pictures' keys, their files in the folder that was ingested, and their other fields.
     vectors : numpy.ndarray, shape (n, dim), float32
         Of unit length.
     places : numpy.ndarray, shape (n, 2), float
@@ -74,16 +56,11 @@ class CollectionMap:
     places: np.ndarray
     method: str
 
-    @property
-    def dim(self) -> int:
-        """How many numbers a vector has."""
-        return self.vectors.shape[1]
-
     def place(self, vector: np.ndarray) -> np.ndarray:
-        """Return where a picture lies, shape (2,); its own place where it is one of the collection.
+        """Return where a picture lies, shape (2,): a picture of the collection at its own place.
 
-        For others t-SNE knows no place: it is the mean of the places of the five most similar pictures, each weighted
-        by its similarity.
+        t-SNE has no place for other pictures: they lie at the mean of the five most similar pictures' places, weighted
+        by similarity.
         """
         similarity = self.vectors @ vector
         nearest = np.argsort(-similarity)[:NEIGHBOURS]
@@ -132,29 +109,15 @@ class CollectionMap:
         if not any(one.get("category") for one in self.metadata):
             return text
         found = self.neighbours_share("category")
-        return (
-            f"{text}; of a picture's five nearest on the map are of its category: {found.share:.2f} "
-            f"(by chance {found.chance:.2f})"
-        )
+        shares = f"{found.share:.2f} (by chance {found.chance:.2f})"
+        return f"{text}; of a picture's five nearest on the map are of its category: {shares}"
 
 
 def project(vectors: np.ndarray, method: str = "t-SNE") -> np.ndarray:
-    """Project vectors onto a plane.
+    """Project at least 3 vectors, shape (n, dim), onto a plane: places between 0.03 and 0.97, shape (n, 2), float64.
 
     PCA keeps the two directions in which the vectors differ most. t-SNE (van der Maaten and Hinton, JMLR 2008) keeps
-    who is near to whom, and bends the rest; it starts from 50 directions of the PCA.
-
-    Parameters
-    ----------
-    vectors : numpy.ndarray, shape (n, dim)
-        At least 3.
-    method : {"t-SNE", "PCA"}
-        How.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n, 2), float64
-        Places between 0.03 and 0.97.
+    neighbours together, and bends the rest; it starts from 50 directions of the PCA. ValueError names what is wrong.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
@@ -177,22 +140,7 @@ def project(vectors: np.ndarray, method: str = "t-SNE") -> np.ndarray:
 
 
 def map_collection(client: Memora, collection: str, method: str = "t-SNE") -> CollectionMap:
-    """Read a collection's vectors and project them.
-
-    Parameters
-    ----------
-    client : Memora
-        Where the collection is.
-    collection : str
-        At most 16,384 pictures.
-    method : {"t-SNE", "PCA"}
-        How.
-
-    Raises
-    ------
-    ValueError
-        There are more pictures than that, or fewer than 3.
-    """
+    """Read the vectors of a collection of 3 to 16,384 pictures and project them; other numbers are a ValueError."""
     rows = list(stored_rows(client, collection, ["*"], most=MOST_PICTURES).values())
     vectors = as_matrix(rows)
     metadata = [{name: value for name, value in row.items() if name not in FIELDS} for row in rows]
@@ -231,8 +179,8 @@ def map_panel(
     made : CollectionMap, optional
         By default that of the session's collection.
     start : callable, optional
-        Runs a function without arguments, such as `Newest()`: the map is then made when a browser shows its frame, not
-        at once, and whatever else is on the page can be used meanwhile.
+        Runs a function without arguments, such as `Newest()`: then the map is made when a browser shows its frame, not
+        at once, and the rest of the page can be used meanwhile.
     """
     view, legend, mapped = MapView(), widgets.HTML(), session.collection
     lost = False  # Memora was away when the map was to be made
@@ -270,10 +218,11 @@ def map_panel(
         legend.value = f"<ul class='memora-legend'>{''.join(squares)}</ul>"
 
     def mark() -> None:
-        vector, place = session.vector, []
-        if made is not None and vector is not None and mapped == session.collection and len(vector) == made.dim:
-            place = [float(x) for x in made.place(vector)]
-        view.query = place
+        vector = session.vector if mapped == session.collection else None
+        if made is None or vector is None or len(vector) != made.vectors.shape[1]:
+            view.query = []
+        else:
+            view.query = made.place(vector).tolist()
 
     def follow() -> None:
         another = made is not None and mapped != session.collection  # of another network: other vectors, another map
@@ -323,7 +272,7 @@ def show_map(
     made : CollectionMap
         The map.
     by : str
-        The field that colors the frames.
+        The field that the frames' colors show.
     query : numpy.ndarray, shape (dim,), optional
         A vector, such as `session.vector`, whose place is marked.
     root : Path
@@ -332,7 +281,7 @@ def show_map(
     print(made)
     place: Sequence[float] = ()
     if query is not None:
-        place = [float(x) for x in made.place(query)]
+        place = made.place(query).tolist()
         around = np.argsort(((made.places - place) ** 2).sum(1))[:NEIGHBOURS]
         field = "category" if "category" in made.metadata[0] else by
         most = Counter(str(made.metadata[i].get(field, "")) for i in around).most_common(1)[0][0]
@@ -346,7 +295,7 @@ def _drawn(made: CollectionMap, by: str, root: Path, place: Sequence[float]) -> 
 
     values = [str(meta.get(by, "")) for meta in made.metadata]
     colors = colors_of(values)
-    pictures, frames = [root / path for path in made.paths], [colors[value] for value in values]
+    pictures, frames = [thumbnail(root, path, THUMB) for path in made.paths], [colors[value] for value in values]
     figure = picture_map(pictures, made.places, frames, np.array(place) if place else None)
     legend = [Line2D([], [], color=color, lw=5, label=drawable(value)) for value, color in _legend(colors)]
     figure.legend(handles=legend, loc="outside lower center", ncols=7, fontsize=8)

@@ -71,14 +71,8 @@ def search_panel(
 
     Parameters
     ----------
-    client : Memora
-        Where to look.
-    extractor : FeatureExtractor or sequence of (FeatureExtractor, str)
-        The network that made the collection's vectors; or several, each with its collection's name.
-    collection : str
-        The collection, where there is one network.
-    root : Path
-        The folder that was ingested.
+    client, extractor, collection, root
+        As for `SearchSession`.
     starters : ImageFolder, optional
         Pictures to begin with; the kit's queries by default.
 
@@ -94,15 +88,7 @@ def search_panel(
 
 
 class SearchPanel(widgets.VBox):
-    """Widgets around a session; they are drawn again whenever the session changes.
-
-    Parameters
-    ----------
-    session : SearchSession
-        The search.
-    starters : ImageFolder
-        Pictures to begin with.
-    """
+    """Widgets around a session, drawn again whenever it changes; `starters` are pictures to begin with."""
 
     def __init__(self, session: SearchSession, starters: ImageFolder) -> None:
         self.session, self._starters = session, starters
@@ -144,14 +130,12 @@ class SearchPanel(widgets.VBox):
         self._view.observe(self._dragged, "box")
         self._view.observe(self._uploaded, "file")
         self._view.observe(self._lost, "lost")
-        self._sides = [
-            widgets.BoundedIntText(description=name, min=0, max=0) for name in ("Left", "Top", "Right", "Bottom")
-        ]
-        for side in self._sides:
-            side.layout.width = "150px"
+        self._sides = []
+        for name in ("Left", "Top", "Right", "Bottom"):
+            side = widgets.BoundedIntText(description=name, min=0, max=0, layout={"width": "150px"})
             side.observe(self._typed, "value")
-        self._whole = widgets.Button(description="Whole picture")
-        self._whole.on_click(lambda _: self.session.crop(None))
+            self._sides.append(side)
+        self._whole = _button("Whole picture", lambda: self.session.crop(None))
 
     def _fill_gallery(self, _: Any = None) -> None:
         """Show the pictures to begin with, or the collection's pictures of one category."""
@@ -184,9 +168,8 @@ class SearchPanel(widgets.VBox):
 
     def _lost(self, change: Any) -> None:
         if self.session.query is None:
-            self.session.note(
-                f"The page was loaded again: {change['new']} and all settings are lost. Choose a picture."
-            )
+            lost = f"{change['new']} and all settings are lost"
+            self.session.note(f"The page was loaded again: {lost}. Choose a picture.")
 
     def _ask_words(self) -> None:
         if text := self._words.value.strip():
@@ -218,26 +201,21 @@ class SearchPanel(widgets.VBox):
         session = self.session
         self._limit = Slider(description="Results", value=session.settings.limit, min=1, max=30)
         self._least = Slider(description="Similarity", step=0.05)
-        names = list(session.extractors)
-        self._network = widgets.Dropdown(description="Network", options=names, disabled=len(names) < 2)
-        self._metric = widgets.Dropdown(
-            description="Metric", options=session.metrics, disabled=len(session.metrics) < 2
+        self._network, self._metric = (
+            widgets.Dropdown(description=name, options=values, disabled=len(values) < 2)
+            for name, values in (("Network", list(session.extractors)), ("Metric", session.metrics))
         )
         self._filters = {
             name: widgets.SelectMultiple(description=name.capitalize(), options=values, rows=min(5, len(values)))
             for name, values in session.choices.items()
         }
-        self._clear = widgets.Button(description="Clear filters")
-        self._clear.on_click(lambda _: session.clear_filters())
+        self._clear = _button("Clear filters", session.clear_filters)
         self._listen(self._limit, lambda value: session.change(limit=round(value)))
         self._listen(self._least, lambda value: session.change(least_similarity=value or None))
         self._listen(self._network, lambda value: session.change(extractor=value))
         self._listen(self._metric, lambda value: session.change(metric=value))
         for name, control in self._filters.items():
-            self._listen(control, functools.partial(self._allow, name))
-
-    def _allow(self, name: str, values: tuple[str, ...]) -> None:
-        self.session.allow(name, *values)
+            self._listen(control, functools.partial(lambda field, values: session.allow(field, *values), name))
 
     def _listen(self, control: Any, change: Callable[[Any], None]) -> None:
         control.observe(lambda told: None if self._quiet else change(told["new"]), "value")
@@ -247,12 +225,9 @@ class SearchPanel(widgets.VBox):
     def _make_results(self) -> None:
         self._status = widgets.HTML()
         self._status.add_class("memora-status")
-        self._again = widgets.Button(description="Try again")
-        self._again.on_click(lambda _: self._anew(self.session.search))
-        self._clear_here = widgets.Button(description="Clear filters")
-        self._clear_here.on_click(lambda _: self._anew(self.session.clear_filters))
-        self._back = widgets.Button(description="Back")
-        self._back.on_click(lambda _: self._go_back())
+        self._again = _button("Try again", lambda: self._anew(self.session.search))
+        self._clear_here = _button("Clear filters", lambda: self._anew(self.session.clear_filters))
+        self._back = _button("Back", self._go_back)
         self._hits = _gallery("the pictures most like it", "memora-hits", details=True)
         self._hits.observe(self._chosen, "chosen")
         self._details = widgets.VBox()
@@ -287,9 +262,10 @@ class SearchPanel(widgets.VBox):
         query = self.session.query
         if query is None:
             return
-        why, close = widgets.Button(description="Why this one?"), widgets.Button(description="Close")
-        buttons = [close] if query.words else [why, close]  # why compares two pictures
         answer, self._detailed = widgets.HTML(), hit
+        buttons = [_button("Close", lambda: self._close(hit))]
+        if not query.words:  # why compares two pictures
+            buttons.insert(0, _button("Why this one?", lambda: self._explain(hit, answer)))
         rows = {"rank": hit.rank, "distance": f"{hit.distance:.4f}", "file": hit.path, "id": hit.id, **hit.metadata}
         cells = "".join(
             f"<tr><th>{html.escape(str(k))}</th><td>{html.escape(str(v))}</td></tr>" for k, v in rows.items()
@@ -298,8 +274,6 @@ class SearchPanel(widgets.VBox):
             figure(lambda: query.part, "the query"),
             figure(lambda: self.session.picture(hit), f"hit {hit.rank}: {words(hit.path, hit.metadata)}"),
         )
-        why.on_click(lambda _: self._explain(hit, answer))
-        close.on_click(lambda _: self._close(hit))
         self._details.children = [
             widgets.HTML(f"<h4>Hit {hit.rank}</h4>{shown}"),
             widgets.HBox(buttons),
@@ -353,11 +327,7 @@ class SearchPanel(widgets.VBox):
             self._draw_query()
         if session.extractor is not self._drawn_network:
             self._draw_words()
-        for control, value in (
-            (self._limit, session.settings.limit),
-            (self._least, session.settings.least_similarity or 0),
-        ):
-            control.value = value
+        self._limit.value, self._least.value = session.settings.limit, session.settings.least_similarity or 0
         for name, control in self._filters.items():
             control.value = session.settings.allowed.get(name, ())
         self._call.code = session.call
@@ -465,11 +435,8 @@ class SearchPanel(widgets.VBox):
         told = "For a picture, `vector` is `extractor.embed([picture])[0]` (lesson 4); here, `panel.session.vector`."
         results = widgets.VBox([widgets.HBox([self._back, self._again, self._clear_here]), self._hits, self._details,
             widgets.HTML("<h4>The call</h4>"), self._call, _help(told)])  # fmt: skip
-        for box, name, title in (
-            (query, "query", "Query"),
-            (controls, "controls", "Settings"),
-            (results, "results", "Results"),
-        ):
+        named = {"query": (query, "Query"), "controls": (controls, "Settings"), "results": (results, "Results")}
+        for name, (box, title) in named.items():
             box.children = (widgets.HTML(f"<h3>{title}</h3>"), *box.children)
             box.add_class(f"memora-{name}")
         columns = widgets.Box([query, results, controls])
@@ -486,9 +453,13 @@ def _gallery(label: str, name: str, *, details: bool = False) -> Gallery:
 def _button_of(text: widgets.Text, name: str, act: Callable[[], None]) -> widgets.Button:
     """Return a button that does what Enter does in a text field."""
     text.on_msg(lambda _, told, __: act() if told.get("event") == "submit" else None)
-    button = widgets.Button(description=name)
-    button.on_click(lambda _: act())
-    return button
+    return _button(name, act)
+
+
+def _button(name: str, act: Callable[[], None]) -> widgets.Button:
+    made = widgets.Button(description=name)
+    made.on_click(lambda _: act())
+    return made
 
 
 def _help(text: str) -> widgets.HTML:

@@ -52,8 +52,6 @@ class Query:
         ----------
         text : str
             Upper case does not matter, and a part of a name is enough if no other name contains it.
-        extractor : FeatureExtractor
-            The network.
         kinds : mapping of str to collection of str
             Each category's names, as `load_categories` returns them: they make hits right or wrong.
 

@@ -81,6 +81,7 @@ class SearchSession:
         self.query: Query | None = None
         self.settings = Settings(extractor=pairs[0][0].name)
         self.hits: list[Hit] = []
+        self.vector: np.ndarray | None = None  # of the last search, shape (dim,)
         self.history: list[Query] = []
         self.state, self.message = "nothing chosen", "Choose a picture to search with."
         self.choices, self.metrics = self._look_at_collection()
@@ -91,7 +92,6 @@ class SearchSession:
         self._turn = 0  # choice of a query
         self._outcome = ("nothing chosen", self.message)  # how the search itself stands
         self._above: tuple[str, str] | None = None  # shown instead: a picture is being opened, or was refused
-        self._last: np.ndarray | None = None
         self._lock = threading.RLock()
 
     # what there is
@@ -174,9 +174,8 @@ class SearchSession:
         collection = self.collection
 
         def opened() -> Query:
-            rows = self.client.vectors.get(collection_name=collection, id=key, output_fields=self._fields[collection])[
-                "data"
-            ]
+            fields = self._fields[collection]
+            rows = self.client.vectors.get(collection_name=collection, id=key, output_fields=fields)["data"]
             if not rows:
                 raise RefusedError(f"No picture with the key {key} is in {collection!r} any more.")
             return self._like(hits_from([{"distance": 1.0, **rows[0]}])[0])
@@ -197,11 +196,10 @@ class SearchSession:
             self._show_above("opening", f"Opening {name} ...")
 
         def work() -> None:
-            query, problem = None, ""
             try:
-                query = opened()
+                query, problem = opened(), ""
             except Exception as error:
-                problem = _sentence(error)
+                query, problem = None, _sentence(error)
             with self._lock:
                 if turn != self._turn:
                     return
@@ -328,15 +326,10 @@ class SearchSession:
                 state, message = "failed", _sentence(error)
             with self._lock:
                 if ticket == self._newest:  # else something else was asked for meanwhile, and this answer is ignored
-                    self.hits, self._last = hits, vector
+                    self.hits, self.vector = hits, vector
                     self._tell(state, message)
 
         self._start(work)
-
-    @property
-    def vector(self) -> np.ndarray | None:
-        """The vector of the last search, shape (dim,); None before the first search."""
-        return self._last
 
     def _summary(self, query: Query, hits: list[Hit]) -> tuple[str, str]:
         if hits:

@@ -1,7 +1,7 @@
 """Files -> safe RGB pictures, and what is known about them. The only room that opens picture files."""
 
 from helpers.images.errors import ImageError, MetadataError, shortened
-from helpers.images.folders import ImageFolder, list_images, load_categories, load_folder
+from helpers.images.folders import ImageFolder, load_categories, load_folder
 from helpers.images.opening import Source, called, open_image
 from helpers.settings import DATA
 
@@ -12,7 +12,6 @@ __all__ = [
     "MetadataError",
     "Source",
     "called",
-    "list_images",
     "load_categories",
     "load_folder",
     "open_image",

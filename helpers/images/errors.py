@@ -8,14 +8,9 @@ SECRET = re.compile(r"(?<=://)(?:[^/?#\s]*|[^/?#\s:@]*:(?!\d+(?:[/?#]|$))\S*)@")
 
 
 class ImageError(ValueError):
-    """A picture can't be used; says which one and why.
+    """A picture can't be used: `name` (a file, an address, or words for the input) and `reason` say which and why.
 
-    Parameters
-    ----------
-    name : str
-        The file, the address or a description of the input. Messages show it shortened and without a password.
-    reason : str
-        Why not.
+    Messages show a name shortened and without a password.
     """
 
     def __init__(self, name: str, reason: str) -> None:

@@ -65,16 +65,11 @@ class ImageFolder:
         return ", ".join(parts)
 
 
-def list_images(folder: Path) -> list[str]:
-    """List the pictures of a folder and its sub-folders, by their suffixes.
+def list_images(folder: Path) -> tuple[list[str], dict[str, str]]:
+    """Return the pictures of a folder and its sub-folders, sorted, and what was left out: path to reason.
 
-    Hidden files are left out, and so are links that lead outside the folder or nowhere, and folders in which other
-    programs keep thumbnails and deleted files. `load_folder` reports what was left out.
-
-    Returns
-    -------
-    list of str
-        Paths relative to `folder`, with `/`, sorted.
+    Pictures are known by their suffixes. Hidden files are left out, and so are links that lead outside the folder or
+    nowhere, and folders in which other programs keep thumbnails and deleted files. Paths are relative, with `/`.
 
     Raises
     ------
@@ -83,11 +78,6 @@ def list_images(folder: Path) -> list[str]:
     OSError
         A sub-folder can't be read: without it, its pictures would be taken for deleted ones.
     """
-    return _walk(folder)[0]
-
-
-def _walk(folder: Path) -> tuple[list[str], dict[str, str]]:
-    """Return the pictures, and what was left out."""
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a folder: pass the folder that holds the pictures.")
     real_root = folder.resolve()
@@ -125,7 +115,7 @@ def _no_picture(path: Path, real_root: Path) -> str:
 
 
 def load_folder(root: str | os.PathLike = DATA, part: str = "images") -> ImageFolder:
-    """List a folder's pictures with their metadata, and check that both agree.
+    """List a folder's pictures, as `list_images` does, with their metadata, and check that both agree.
 
     Parameters
     ----------
@@ -136,18 +126,13 @@ def load_folder(root: str | os.PathLike = DATA, part: str = "images") -> ImageFo
         Only the sub-folder of this name, where `root` has a metadata.csv and such a folder: the kit keeps
         `images` (the collection) apart from `queries`.
 
-    Returns
-    -------
-    ImageFolder
-        Paths relative to `root`.
-
     Raises
     ------
     MetadataError
         Files and metadata.csv do not agree, or it can't be read.
     """
     root = Path(root).expanduser()
-    paths, left_out = _walk(root)
+    paths, left_out = list_images(root)
     table = root / "metadata.csv"
     if not table.is_file():
         return ImageFolder(root, paths, left_out=left_out)
@@ -198,18 +183,9 @@ def read_metadata(table: Path) -> dict[str, Row]:
 def load_categories(root: str | os.PathLike = DATA) -> dict[str, list[str]]:
     """Read which of ImageNet's classes each kind of thing corresponds to, from categories.csv.
 
-    EfficientNet was trained to tell ImageNet's 1,000 classes apart. How well it finds kinds that have no class says
-    more about other pictures than how well it finds kinds that it was trained on.
-
-    Parameters
-    ----------
-    root : path
-        A folder with a categories.csv: columns `category` and `imagenet`, several classes separated by `; `.
-
-    Returns
-    -------
-    dict of str to list of str
-        Each category's classes, by their names in ImageNet; an empty list where there is none.
+    EfficientNet was trained to tell ImageNet's 1,000 classes apart. How well it finds kinds without a class (an empty
+    list) says more about other pictures than how well it finds kinds that it was trained on. The columns are `category`
+    and `imagenet`; `; ` separates several classes.
     """
     with (Path(root).expanduser() / "categories.csv").open(encoding="utf-8-sig", newline="") as lines:
         rows = csv.DictReader(lines)

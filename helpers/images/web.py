@@ -27,12 +27,7 @@ def fetch(url: str) -> bytes:
     """Fetch a picture's bytes: at most MAX_BYTES of them, for at most about MAX_SECONDS.
 
     Addresses that lead to this machine or a private network are refused, redirects included: someone who uses a page
-    that is served from here must not reach what only this machine can reach.
-
-    Raises
-    ------
-    ImageError
-        It is refused, too large, too slow, or can't be fetched.
+    that is served from here must not reach what only this machine can reach. An ImageError says what went wrong.
     """
     end = time.monotonic() + MAX_SECONDS
     client = httpx.Client(
@@ -85,13 +80,7 @@ def _check(address: str) -> None:
 
 
 def from_data_url(url: str) -> bytes:
-    """Return the bytes that a `data:` address holds.
-
-    Raises
-    ------
-    ImageError
-        They are damaged, or too many.
-    """
+    """Return the bytes that a `data:` address holds; ImageError if they are damaged, or too many."""
     kind, _, data = url.partition(",")
     if len(data) > 2 * MAX_BYTES:
         raise ImageError(url, f"larger than {MAX_BYTES >> 20} MB")

@@ -89,15 +89,15 @@ class Collections(Resource):
 
     def list(self) -> Answer:
         """Return `{"data": [name, ...]}`."""
-        return self._call("collections/list", repeatable=True)
+        return self._call("collections/list")
 
     def has(self, *, collection_name: str) -> Answer:
         """Return `{"data": {"has": bool}}`."""
-        return self._call("collections/has", repeatable=True, collection_name=collection_name)
+        return self._call("collections/has", collection_name=collection_name)
 
     def describe(self, *, collection_name: str) -> Answer:
         """Return fields, indexes and load state."""
-        return self._call("collections/describe", repeatable=True, collection_name=collection_name)
+        return self._call("collections/describe", collection_name=collection_name)
 
     def drop(self, *, collection_name: str) -> Answer:
         """Remove a collection with all its rows. This can't be undone."""
@@ -106,30 +106,28 @@ class Collections(Resource):
     def rename(self, *, collection_name: str, new_collection_name: str) -> Answer:
         """Give a collection another name; its present name is refused."""
         return self._change(
-            "collections/rename",
-            collection_name=collection_name,
-            new_collection_name=new_collection_name,
+            "collections/rename", collection_name=collection_name, new_collection_name=new_collection_name
         )
 
     def load(self, *, collection_name: str) -> Answer:
         """Make a collection ready to search: indexes that waited for rows are built now."""
-        return self._call("collections/load", repeatable=True, collection_name=collection_name)
+        return self._call("collections/load", collection_name=collection_name)
 
     def release(self, *, collection_name: str) -> Answer:
         """Free the memory of a loaded collection; its rows stay, and can be searched when it is loaded again."""
-        return self._call("collections/release", repeatable=True, collection_name=collection_name)
+        return self._call("collections/release", collection_name=collection_name)
 
     def get_load_state(self, *, collection_name: str) -> Answer:
         """Return `{"data": {"loadState": ..., "loadProgress": percent}}`."""
-        return self._call("collections/get_load_state", repeatable=True, collection_name=collection_name)
+        return self._call("collections/get_load_state", collection_name=collection_name)
 
     def get_stats(self, *, collection_name: str) -> Answer:
         """Return `{"data": {"rowCount": n}}`."""
-        return self._call("collections/get_stats", repeatable=True, collection_name=collection_name)
+        return self._call("collections/get_stats", collection_name=collection_name)
 
     def _change(self, verb: str, **body: Any) -> Answer:
         try:
-            return self._call(verb, repeatable=False, **body)
+            return self._call(verb, **body)
         finally:
             self._changes += 1  # also without an answer: the call may have been done
 
@@ -139,43 +137,33 @@ class Partitions(Resource):
 
     def create(self, *, collection_name: str, partition_name: str) -> Answer:
         """Add an empty partition. Raises AlreadyExistsError if the name is taken."""
-        return self._call(
-            "partitions/create", repeatable=False, collection_name=collection_name, partition_name=partition_name
-        )
+        return self._call("partitions/create", collection_name=collection_name, partition_name=partition_name)
 
     def drop(self, *, collection_name: str, partition_name: str) -> Answer:
         """Remove a partition with all its rows. This can't be undone."""
-        return self._call(
-            "partitions/drop", repeatable=False, collection_name=collection_name, partition_name=partition_name
-        )
+        return self._call("partitions/drop", collection_name=collection_name, partition_name=partition_name)
 
     def has(self, *, collection_name: str, partition_name: str) -> Answer:
         """Return `{"data": {"has": bool}}`."""
-        return self._call(
-            "partitions/has", repeatable=True, collection_name=collection_name, partition_name=partition_name
-        )
+        return self._call("partitions/has", collection_name=collection_name, partition_name=partition_name)
 
     def list(self, *, collection_name: str) -> Answer:
         """Return `{"data": [partition name, ...]}`."""
-        return self._call("partitions/list", repeatable=True, collection_name=collection_name)
+        return self._call("partitions/list", collection_name=collection_name)
 
     def get_stats(self, *, collection_name: str, partition_name: str) -> Answer:
         """Return `{"data": {"rowCount": n}}`."""
-        return self._call(
-            "partitions/get_stats", repeatable=True, collection_name=collection_name, partition_name=partition_name
-        )
+        return self._call("partitions/get_stats", collection_name=collection_name, partition_name=partition_name)
 
     def load(self, *, collection_name: str, partition_names: Sequence[str]) -> Answer:
         """Make these partitions ready to search."""
         listed = names("partition_names", partition_names)
-        return self._call("partitions/load", repeatable=True, collection_name=collection_name, partition_names=listed)
+        return self._call("partitions/load", collection_name=collection_name, partition_names=listed)
 
     def release(self, *, collection_name: str, partition_names: Sequence[str]) -> Answer:
         """Free the memory of these partitions; their rows stay."""
         listed = names("partition_names", partition_names)
-        return self._call(
-            "partitions/release", repeatable=True, collection_name=collection_name, partition_names=listed
-        )
+        return self._call("partitions/release", collection_name=collection_name, partition_names=listed)
 
 
 class Indexes(Resource):
@@ -184,16 +172,16 @@ class Indexes(Resource):
     def create(self, *, collection_name: str, index_params: Sequence[Index]) -> Answer:
         """Define indexes; they are built when there are enough rows."""
         listed = wires("index_params", index_params, Index)
-        return self._call("indexes/create", repeatable=False, collection_name=collection_name, index_params=listed)
+        return self._call("indexes/create", collection_name=collection_name, index_params=listed)
 
     def list(self, *, collection_name: str) -> Answer:
         """Return `{"data": [index name, ...]}`."""
-        return self._call("indexes/list", repeatable=True, collection_name=collection_name)
+        return self._call("indexes/list", collection_name=collection_name)
 
     def describe(self, *, collection_name: str, index_name: str) -> Answer:
         """Return an index's type and state, and how many rows are indexed and pending."""
-        return self._call("indexes/describe", repeatable=True, collection_name=collection_name, index_name=index_name)
+        return self._call("indexes/describe", collection_name=collection_name, index_name=index_name)
 
     def drop(self, *, collection_name: str, index_name: str) -> Answer:
         """Remove an index; the rows stay, and a search compares all of them."""
-        return self._call("indexes/drop", repeatable=False, collection_name=collection_name, index_name=index_name)
+        return self._call("indexes/drop", collection_name=collection_name, index_name=index_name)

@@ -67,15 +67,7 @@ class UnavailableError(MemoraError):
 
 
 def from_status(status: int, message: str) -> MemoraError:
-    """Choose the error class for an HTTP status.
-
-    Parameters
-    ----------
-    status : int
-        A status outside 200 to 299.
-    message : str
-        The server's message.
-    """
+    """Return the error for an HTTP status outside 200 to 299, with the server's message."""
     classes = {401: AuthenticationError, 403: AuthenticationError, 404: NotFoundError, 409: AlreadyExistsError}
     if status in classes:
         return classes[status](message, status)

@@ -19,6 +19,9 @@ JSON = {"Content-Type": "application/json"}
 THIS_MACHINE = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}  # reached without a proxy
 REQUEST_BYTES = 8 * 1024 * 1024  # of JSON in one request, about 500 vectors of 1,280 numbers
 REQUEST_ITEMS = 10_000  # rows, or query vectors, in one request
+# These calls fail, or do something else, when they are done twice: they are never sent again.
+ONCE = {f"{noun}/{verb}" for noun in ("collections", "partitions", "indexes") for verb in ("create", "drop", "rename")}
+ONCE.add("vectors/insert")
 ATTEMPTS = 4  # the first and three more, about 0.2 + 0.4 + 0.8 seconds apart
 
 T = TypeVar("T")
@@ -70,27 +73,12 @@ class Http:
         """Close the pool."""
         self._client.close()
 
-    def post(self, path: str, body: dict[str, Any], *, repeatable: bool) -> dict[str, Any]:
-        """Send one call and return the answer's JSON.
-
-        Parameters
-        ----------
-        path : str
-            `resource/verb`.
-        body : dict
-            The call's fields without the project.
-        repeatable : bool
-            Whether the call may be done twice without harm (reads, upsert, delete): only then it is sent again.
-
-        Raises
-        ------
-        MemoraError
-            The call failed; the subclass says how.
-        """
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Send one call, `resource/verb`, and return the answer's JSON; the MemoraError raised says what went wrong."""
         content = to_json({"project_id": self._project_id, **body})
         send = functools.partial(self._client.post, path, content=content, headers=JSON)
         try:
-            response = _retrying()(send) if repeatable else send()
+            response = send() if path in ONCE else _retrying()(send)
         except (httpx.RequestError, UnicodeError) as error:  # UnicodeError: a host name that DNS can't hold
             raise self._no_answer(path, error) from None
         if response.is_success and (answer := _json_object(response)) is not None:
@@ -160,17 +148,10 @@ def to_json(body: Any) -> bytes:
 
 
 def requests_of(items: Iterable[T], most: int = REQUEST_ITEMS) -> Iterator[list[T]]:
-    """Divide rows, or query vectors, into lists that are small enough for one request each.
+    """Divide rows, or query vectors, into lists of at most `most` that are small enough for one request each.
 
     Memora refuses a request of more than 64 MB, and a request that takes long to answer times out. The client itself
-    never divides a call: an insert that is refused has stored nothing.
-
-    Parameters
-    ----------
-    items : iterable
-        What goes into `data`; the order is kept, and a very large item goes alone.
-    most : int
-        The largest number of items in one request.
+    never divides a call: an insert that is refused has stored nothing. A very large item goes alone.
     """
     part: list[T] = []
     size = 0
@@ -203,19 +184,10 @@ def _from_torch(tensor: Any) -> np.ndarray:
 
 
 def refuse_non_finite(vector: Any, where: str) -> None:
-    """Refuse NaN and infinity, which JSON would silently turn into null.
+    """Raise InvalidRequestError for NaN and infinity, which JSON would silently turn into null.
 
-    Parameters
-    ----------
-    vector : array_like
-        Any value of a row: a number, a sequence of floats, an array, a tensor, or a dict of such values.
-    where : str
-        What the message calls it.
-
-    Raises
-    ------
-    InvalidRequestError
-        A number is not finite.
+    `vector` is any value of a row: a number, a sequence of floats, an array, a tensor, or a dict of such values. The
+    message calls it `where`.
     """
     if isinstance(vector, dict) or (isinstance(vector, list | tuple) and vector and isinstance(vector[0], dict | list)):
         for part in vector.values() if isinstance(vector, dict) else vector:

@@ -11,43 +11,20 @@ Answer = dict[str, Any]
 
 
 class Resource:
-    """A group of verbs, such as `client.collections`.
-
-    Parameters
-    ----------
-    http : Http
-        The connection that all resources share.
-    """
+    """A group of verbs, such as `client.collections`; all share one connection."""
 
     def __init__(self, http: Http) -> None:
         self._http = http
 
-    def _call(self, verb: str, *, repeatable: bool, **body: Any) -> Answer:
-        """Send one call.
-
-        Parameters
-        ----------
-        verb : str
-            `resource/verb`.
-        repeatable : bool
-            Whether the call may be done twice without harm: only then it is sent again.
-        **body
-            The call's arguments, named as in Python; those that are None are left out.
-        """
-        return self._http.post(verb, to_wire(body), repeatable=repeatable)
+    def _call(self, verb: str, **body: Any) -> Answer:
+        """Send one call, `resource/verb`; arguments are named as in Python, and those that are None are left out."""
+        return self._http.post(verb, to_wire(body))
 
 
 def names(argument: str, given: Any) -> list[str] | None:
     """Return an argument's names as a list; None stays None.
 
     A single string is refused: it is a sequence of letters, and each letter would be looked up as a name.
-
-    Parameters
-    ----------
-    argument : str
-        The argument's name.
-    given : iterable of str or None
-        Its value.
 
     Raises
     ------

@@ -20,33 +20,28 @@ class Vectors(Resource):
 
         Parameters
         ----------
-        collection_name : str
-            The collection to store into.
+        collection_name, partition_name : str
+            Where to store them; without a partition, in the collection's own.
         data : dict or list of dict
             Rows: field name to value. Vectors are lists, arrays or tensors of shape (dim,).
-        partition_name : str, optional
-            The partition to store into.
 
         Returns
         -------
         dict
             `{"data": {"insertCount": n, "insertIds": [...]}}`
         """
-        return self._store("vectors/insert", collection_name, data, partition_name, repeatable=False)
+        return self._store("vectors/insert", collection_name, data, partition_name)
 
     def upsert(self, *, collection_name: str, data: Rows, partition_name: str | None = None) -> Answer:
         """Add rows, replacing those with the same primary key. Returns upsertCount and upsertIds."""
-        return self._store("vectors/upsert", collection_name, data, partition_name, repeatable=True)
+        return self._store("vectors/upsert", collection_name, data, partition_name)
 
-    def _store(
-        self, verb: str, collection_name: str, data: Any, partition_name: str | None, *, repeatable: bool
-    ) -> Answer:
+    def _store(self, verb: str, collection_name: str, data: Any, partition_name: str | None) -> Answer:
         rows = [data] if isinstance(data, dict) else list(data)
         for number, row in enumerate(rows):
             if not isinstance(row, dict):
-                raise InvalidRequestError(
-                    f"Row {number} is a {type(row).__name__}: a row is a dict, field name to value."
-                )
+                kind = type(row).__name__
+                raise InvalidRequestError(f"Row {number} is a {kind}: a row is a dict, field name to value.")
             for field, value in row.items():
                 if type(value) not in (int, str):  # most are keys and texts, in many rows
                     refuse_non_finite(value, f"Row {number}, field {field!r}")
@@ -54,13 +49,7 @@ class Vectors(Resource):
             collection_name,
             lambda: {(field, length) for row in rows for field, value in row.items() for length in _lengths(value)},
         ):
-            return self._call(
-                verb,
-                repeatable=repeatable,
-                collection_name=collection_name,
-                data=rows,
-                partition_name=partition_name,
-            )
+            return self._call(verb, collection_name=collection_name, data=rows, partition_name=partition_name)
 
     def search(
         self,
@@ -111,7 +100,6 @@ class Vectors(Resource):
         with self._lengths_explained(collection_name, lambda: {(anns_field, length) for length in _lengths(data)}):
             return self._call(
                 "vectors/search",
-                repeatable=True,
                 collection_name=collection_name,
                 data=data,
                 anns_field=anns_field,
@@ -143,10 +131,8 @@ class Vectors(Resource):
             The searches, each with its own vector, field, filter and limit.
         rerank : Ranker, optional
             How hits are merged; reciprocal rank fusion by default.
-        output_fields : sequence of str, optional
-            Fields to return beside `id` and `distance`.
-        partition_names : sequence of str, optional
-            Where to look within the collection.
+        output_fields, partition_names
+            As for `search`.
 
         Returns
         -------
@@ -163,7 +149,6 @@ class Vectors(Resource):
         ):
             return self._call(
                 "vectors/hybrid_search",
-                repeatable=True,
                 collection_name=collection_name,
                 search=body,
                 rerank=wire("rerank", Ranker() if rerank is None else rerank, Ranker),  # the contract wants one
@@ -182,7 +167,6 @@ class Vectors(Resource):
         """Return the rows that pass a filter; no vector is compared."""
         return self._call(
             "vectors/query",
-            repeatable=True,
             collection_name=collection_name,
             filter=filter,
             output_fields=names("output_fields", output_fields),
@@ -201,7 +185,6 @@ class Vectors(Resource):
         several = isinstance(id, Iterable) and not isinstance(id, str)
         return self._call(
             "vectors/get",
-            repeatable=True,
             collection_name=collection_name,
             id=list(id) if several else [id],
             output_fields=names("output_fields", output_fields),
@@ -211,11 +194,7 @@ class Vectors(Resource):
     def delete(self, *, collection_name: str, filter: str, partition_name: str | None = None) -> Answer:
         """Remove the rows that pass a filter."""
         return self._call(
-            "vectors/delete",
-            repeatable=True,
-            collection_name=collection_name,
-            filter=filter,
-            partition_name=partition_name,
+            "vectors/delete", collection_name=collection_name, filter=filter, partition_name=partition_name
         )
 
     @contextmanager
@@ -241,9 +220,7 @@ class Vectors(Resource):
     def _dims(self, collection_name: str) -> dict[str, int]:
         """Return how many numbers each field of float vectors stores; empty if Memora does not say."""
         try:
-            fields = self._call("collections/describe", repeatable=True, collection_name=collection_name)["data"][
-                "fields"
-            ]
+            fields = self._call("collections/describe", collection_name=collection_name)["data"]["fields"]
             vectors = [field for field in fields if field["type"] == "FloatVector"]
             return {f["name"]: int(param["value"]) for f in vectors for param in f["params"] if param["key"] == "dim"}
         except (MemoraError, LookupError, TypeError, ValueError):

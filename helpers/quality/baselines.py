@@ -21,23 +21,7 @@ class _Baseline:
     min_side: int | None = None  # pixels of a picture's shorter side that are needed; None opens it whole
 
     def embed(self, images: Iterable[Source]) -> np.ndarray:
-        """Turn pictures into vectors.
-
-        Parameters
-        ----------
-        images : iterable of path, URL, bytes, PIL image or array
-            What `helpers.images.open_image` takes.
-
-        Returns
-        -------
-        numpy.ndarray, shape (n, dim), float32
-            One row for each picture, of unit length.
-
-        Raises
-        ------
-        helpers.images.ImageError
-            A picture can't be opened.
-        """
+        """Return the pictures' vectors, shape (n, dim), float32 of unit length; ImageError if one can't be opened."""
         rows = [self._describe(open_image(image, self.min_side)) for image in images]
         vectors = np.array(rows, dtype=np.float64).reshape(-1, self.dim)
         return unit(vectors).astype(np.float32)

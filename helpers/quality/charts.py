@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
 
 def show_quality(rows: Sequence[Quality]) -> "Figure":
-    """Draw precision at 5 and mAP of each row with their intervals, as dots on lines.
-
-    Parameters
-    ----------
-    rows : sequence of Quality
-        From top to bottom, at least one.
-    """
+    """Draw precision at 5 and mAP of each row, from top to bottom, as dots on lines that are their intervals."""
     import matplotlib.pyplot as plt
 
     size = (7.2, 0.9 + 0.27 * len(rows))
@@ -44,12 +38,9 @@ def show_quality(rows: Sequence[Quality]) -> "Figure":
 
 
 def show_sharing(found: Mapping[str, Mapping[str, Sharing]]) -> "Figure":
-    """Draw, for each kind of features, how often the nearest picture shares a factor, and how far above `matched`.
+    """Draw how often the nearest picture shares each factor, and how far that lies above `matched`.
 
-    Parameters
-    ----------
-    found : mapping of str to mapping of str to Sharing
-        For each kind of feature each factor's; the same factors for all.
+    `found` has for each kind of feature each factor's `Sharing`, the same factors for all.
     """
     import matplotlib.pyplot as plt
 
@@ -80,12 +71,9 @@ def show_sharing(found: Mapping[str, Mapping[str, Sharing]]) -> "Figure":
 
 
 def show_recall(found: Mapping[str, Mapping[str, Interval]]) -> "Figure":
-    """Draw recall@1 of the originals for each edit and each kind of feature, with intervals.
+    """Draw recall@1 of the originals, with intervals.
 
-    Parameters
-    ----------
-    found : mapping of str to mapping of str to Interval
-        For each kind of feature (four at most) each edit's; the same edits for all.
+    `found` has for each kind of feature (four at most) each edit's interval, the same edits for all.
     """
     import matplotlib.pyplot as plt
 

@@ -1,7 +1,17 @@
 """How good is a ranking? The usual measures, each with its definition, and how far chance may have moved them.
 
-A ranking is given as `relevant`, a bool array (queries, hits), best hit first, and `total`, how many relevant images
-the collection holds for each query: images that were not found must count too. Each measure gives one number per query.
+The measures of a ranking take these parameters:
+
+relevant : numpy.ndarray, shape (queries, hits), bool
+    Whether each hit is relevant; best hit first.
+total : int or numpy.ndarray of int, shape (queries,)
+    How many relevant images the collection holds for each query, at least 1: images that were not found must count too.
+k : int
+    How many hits to look at, at least 1.
+
+They return float64, shape (queries,), one number between 0 and 1 per query; ValueError says which parameter is wrong.
+The definitions are those of Manning,
+Raghavan and Schütze, Introduction to Information Retrieval (2008), chapter 8.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
@@ -11,44 +21,12 @@ import numpy as np
 
 
 def precision_at_k(relevant: np.ndarray, k: int) -> np.ndarray:
-    """Return the fraction of the first k hits that is relevant; missing hits count as wrong.
-
-    Manning, Raghavan and Schütze, Introduction to Information Retrieval (2008), chapter 8.
-
-    Parameters
-    ----------
-    relevant : numpy.ndarray, shape (queries, hits), bool
-        Best hit first.
-    k : int
-        How many hits to look at, at least 1.
-
-    Returns
-    -------
-    numpy.ndarray, shape (queries,), float64
-        Between 0 and 1.
-    """
+    """Return the fraction of the first k hits that is relevant; missing hits count as wrong."""
     return _ranking(relevant, k)[:, :k].sum(1) / k
 
 
 def recall_at_k(relevant: np.ndarray, total: np.ndarray | int, k: int) -> np.ndarray:
-    """Return the fraction of all relevant images that is among the first k hits.
-
-    Manning, Raghavan and Schütze (2008), chapter 8. With `total` above k, 1 can't be reached.
-
-    Parameters
-    ----------
-    relevant : numpy.ndarray, shape (queries, hits), bool
-        Best hit first.
-    total : int or numpy.ndarray of int, shape (queries,)
-        How many relevant images the collection holds for each query, at least 1.
-    k : int
-        How many hits to look at, at least 1.
-
-    Returns
-    -------
-    numpy.ndarray, shape (queries,), float64
-        Between 0 and 1.
-    """
+    """Return the fraction of all relevant images that is among the first k hits; with `total` above k, below 1."""
     relevant = _ranking(relevant, k)
     return relevant[:, :k].sum(1) / _totals(relevant, total)
 
@@ -56,20 +34,8 @@ def recall_at_k(relevant: np.ndarray, total: np.ndarray | int, k: int) -> np.nda
 def average_precision(relevant: np.ndarray, total: np.ndarray | int) -> np.ndarray:
     """Return the mean of the precision at the rank of each relevant image; an image that was not found counts as 0.
 
-    Manning, Raghavan and Schütze (2008), chapter 8. The mean over queries is mAP. The sum is divided by *all* relevant
-    images: dividing by the images found would reward a search for stopping early.
-
-    Parameters
-    ----------
-    relevant : numpy.ndarray, shape (queries, hits), bool
-        Best hit first.
-    total : int or numpy.ndarray of int, shape (queries,)
-        How many relevant images the collection holds for each query, at least 1.
-
-    Returns
-    -------
-    numpy.ndarray, shape (queries,), float64
-        Between 0 and 1.
+    The mean over queries is mAP. The sum is divided by *all* relevant images: dividing by the images found would reward
+    a search for stopping early.
     """
     relevant = _ranking(relevant)
     precision = relevant.cumsum(1) / np.arange(1, relevant.shape[1] + 1)
@@ -89,11 +55,6 @@ def knn_accuracy(found: np.ndarray, labels: Sequence[str] | np.ndarray, k: int) 
         The queries' labels.
     k : int
         How many neighbors vote, at least 1.
-
-    Returns
-    -------
-    numpy.ndarray, shape (queries,), float64
-        0 or 1.
     """
     found = np.asarray(found)
     if found.ndim != 2 or not 1 <= k <= found.shape[1]:
@@ -114,11 +75,6 @@ def index_recall(found: Sequence[Iterable[Hashable]], exact: Sequence[Iterable[H
     ----------
     found, exact : sequences of as many sequences of ids
         For each query the ids that the index found, and the ids that exact search found (at least one).
-
-    Returns
-    -------
-    numpy.ndarray, shape (queries,), float64
-        Between 0 and 1.
     """
     pairs = [(set(ids), set(truth)) for ids, truth in zip(found, exact, strict=False)]
     if len(found) != len(exact) or not all(truth for _, truth in pairs):
@@ -128,13 +84,7 @@ def index_recall(found: Sequence[Iterable[Hashable]], exact: Sequence[Iterable[H
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, with bounds that it would stay within for most other samples of queries.
-
-    Parameters
-    ----------
-    mean, low, high : float
-        The mean, and the ends of its interval.
-    """
+    """A mean, with bounds (`low`, `high`) that it would stay within for most other samples of queries."""
 
     mean: float
     low: float
@@ -205,17 +155,7 @@ def wilson_interval(right: int, of: int, *, confidence: float = 0.95) -> Interva
 
 @dataclass(frozen=True)
 class Quality:
-    """One row of the table: how good one kind of feature is.
-
-    Parameters
-    ----------
-    name : str
-        Which.
-    p1, p5, recall, map : Interval
-        Precision at 1 and 5, recall at k, mean average precision.
-    k : int
-        How many hits the recall looks at.
-    """
+    """One row of the table: precision at 1 and at 5, recall at `k` and mean average precision of a kind of feature."""
 
     name: str
     p1: Interval
@@ -237,16 +177,7 @@ def quality(
 ) -> Quality:
     """Measure one ranking of all queries, with 95 % intervals.
 
-    Parameters
-    ----------
-    name : str
-        What made the ranking.
-    relevant, total
-        As for `average_precision`.
-    groups
-        As for `bootstrap_interval`.
-    k : int
-        How many hits the recall looks at.
+    `name` says what made the ranking, `groups` are as for `bootstrap_interval`, and `k` is the recall's.
     """
     return Quality(
         name,

@@ -13,11 +13,11 @@ from helpers.images import (
     ImageError,
     ImageFolder,
     MetadataError,
-    list_images,
     load_categories,
     load_folder,
     open_image,
 )
+from helpers.images.folders import list_images
 from tests.facts import ASKED, KINDS, PICTURES
 from tests.images.samples import saved
 
@@ -35,7 +35,7 @@ def test_every_kind_of_picture_in_a_tree_is_listed_sorted_and_with_slashes(tmp_p
         (tmp_path / name).write_bytes(b"listing goes by the name")
     for name in ["notes.txt", "metadata.csv", "jpg", "sub/raw.cr2", "sub/photo.jpg.part"]:
         (tmp_path / name).write_text("no picture")
-    assert list_images(tmp_path) == sorted(names)
+    assert list_images(tmp_path)[0] == sorted(names)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no ? in names")
@@ -43,7 +43,7 @@ def test_what_was_fetched_with_its_query_string_is_listed(tmp_path):
     """wget calls it so; without it, half of a folder may be missing and nobody sees it."""
     for name in ("a.jpg?width=300&v=1.5", "b.txt?c.jpg"):
         saved(tmp_path / name, format="PNG")
-    assert list_images(tmp_path) == ["a.jpg?width=300&v=1.5", "b.txt?c.jpg"]
+    assert list_images(tmp_path)[0] == ["a.jpg?width=300&v=1.5", "b.txt?c.jpg"]
 
 
 def test_what_is_left_out_is_counted_and_named(tmp_path):
@@ -82,7 +82,7 @@ def test_thumbnails_and_deleted_files_of_other_programs_are_no_hits(tmp_path):
 def test_hidden_files_and_the_shadows_that_macos_leaves_are_no_pictures(tmp_path):
     for name in ["._a.jpg", ".b.jpg", ".thumbnails/c.jpg", "sub/._d.png", "sub/.git/e.png", "a.jpg"]:
         saved(tmp_path / name)
-    assert list_images(tmp_path) == ["a.jpg"]
+    assert list_images(tmp_path)[0] == ["a.jpg"]
 
 
 def test_links_never_bring_in_pictures_from_outside_the_folder(tmp_path):
@@ -94,14 +94,14 @@ def test_links_never_bring_in_pictures_from_outside_the_folder(tmp_path):
     (folder / "alias.jpg").symlink_to(inside)
     (folder / "dangling.jpg").symlink_to(folder / "nowhere.jpg")
     (folder / "loop.jpg").symlink_to(folder / "loop.jpg")
-    assert list_images(folder) == ["alias.jpg", "inside.jpg"]
+    assert list_images(folder)[0] == ["alias.jpg", "inside.jpg"]
 
 
 def test_a_pipe_called_jpg_does_not_hang_the_listing_nor_the_opening(tmp_path):
     saved(tmp_path / "a.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "folder.jpg").mkdir()
-    assert list_images(tmp_path) == ["a.jpg"]
+    assert list_images(tmp_path)[0] == ["a.jpg"]
     with pytest.raises(ImageError, match=r"pipe.jpg: .*a pipe or a device"):
         open_image(tmp_path / "pipe.jpg")
 
@@ -146,7 +146,7 @@ def two(tmp_path: Path) -> Path:
 
 def test_the_shipped_pictures_and_their_metadata_agree():
     collection, queries = load_folder(DATA), load_folder(DATA, part="queries")
-    assert sorted(collection.paths + queries.paths) == list_images(DATA)
+    assert sorted(collection.paths + queries.paths) == list_images(DATA)[0]
     assert collection.left_out == queries.left_out == {}
     assert not set(collection.paths) & set(queries.paths)
     assert collection.columns == {
@@ -171,7 +171,7 @@ def test_every_kind_says_which_of_imagenet_s_classes_it_is_if_any():
 
 def test_the_numbers_in_the_data_s_readme_are_those_of_the_data():
     words = (DATA / "README.md").read_text(encoding="utf-8")
-    size = sum((DATA / path).stat().st_size for path in list_images(DATA))
+    size = sum((DATA / path).stat().st_size for path in list_images(DATA)[0])
     said = [
         f"{len(KINDS)} kinds of everyday thing",
         f"14 pictures of each of {len(KINDS)} categories, {PICTURES} in all",
@@ -183,7 +183,7 @@ def test_the_numbers_in_the_data_s_readme_are_those_of_the_data():
 
 
 def test_every_shipped_picture_opens():
-    for path in list_images(DATA):
+    for path in list_images(DATA)[0]:
         assert open_image(DATA / path).size == (320, 320)
 
 
@@ -220,7 +220,7 @@ def test_a_name_typed_on_a_keyboard_finds_the_file_that_came_from_a_mac(tmp_path
         saved(tmp_path / unicodedata.normalize(on_disk, name))
     rows = "".join(f"{unicodedata.normalize(in_table, name)},{kind}\n" for name, kind in NAMES.items())
     folder = load_folder(table(tmp_path, "file,kind\n" + rows))
-    listed = set(list_images(tmp_path))
+    listed = set(list_images(tmp_path)[0])
     assert set(folder.paths) == set(folder.metadata) == listed
     assert {unicodedata.normalize("NFC", path): row["kind"] for path, row in folder.metadata.items()} == {
         unicodedata.normalize("NFC", name): kind for name, kind in NAMES.items()
