@@ -7,11 +7,13 @@ from helpers.check.lesson_04 import blue_from_the_second, distance_to_itself, pr
 from helpers.check.lesson_05 import category_of_a_part, red_but_no_mug, slider_changes_session
 from helpers.check.lesson_06 import average_precision, threshold_without_alarms, width_with_four_times
 from helpers.check.lesson_07 import comparisons, plan_fits, smallest_nprobe
+from helpers.check.lesson_10 import capstone, right_paths
 
 __all__ = [
     "average_precision",
     "batches",
     "blue_from_the_second",
+    "capstone",
     "category_of_a_part",
     "compares_by_distance",
     "comparisons",
@@ -25,6 +27,7 @@ __all__ = [
     "precision",
     "red_but_no_mug",
     "refused_rows",
+    "right_paths",
     "second_ingest",
     "slider_changes_session",
     "smallest_nprobe",
