@@ -8,6 +8,7 @@ from tests.test_notebooks import code_cells, read, text_of
 
 LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb") if not path.stem.startswith("00"))
 KINDS = ("**1. Predict.**", "**2. Change.**", "**3. Build.**")
+MORE = {"10_your_own_search": 2}  # exercises beside those three
 # What each "Try it" suggests: source text -> what a learner would write instead.
 TRY_IT: dict[str, dict[str, str]] = {
     "01_create_a_collection": {
@@ -37,6 +38,7 @@ TRY_IT: dict[str, dict[str, str]] = {
         "(places.clip(1e-6) ** 3).mean(0) ** (1 / 3)": "(places.clip(1e-6) ** 10).mean(0) ** (1 / 10)",
     },
     "07_choose_an_index": {"query = np.array([4.4, 3.8])": "query = np.array([5.0, 5.0])"},  # and SMALLER's LARGEST
+    "10_your_own_search": {'("crop a tenth", "flip", "caption")': '("crop a tenth", "flip", "caption", "rotate 15°")'},
 }
 
 
@@ -46,7 +48,7 @@ def test_a_lesson_has_three_exercises_each_with_a_hint_and_a_solution(lesson: st
     story = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     assert [kind for kind in KINDS if story.count(kind) == 1] == list(KINDS)
     found = exercises(notebook)
-    assert len(found) == len(KINDS)
+    assert len(found) == len(KINDS) + MORE.get(lesson, 0)
     for exercise in found:
         cell = exercise.cell
         assert text_of(cell).startswith("Not yet: "), cell.id
@@ -71,7 +73,8 @@ def test_every_solution_is_right_and_the_text_stays_true_when_tried(
         cell.source = edited(lesson, cell.source)
     runner: Runner = request.getfixturevalue("runner" if lesson[:2] < "03" else "taught")  # the first ones fill it
     run = code_cells(runner.run(notebook))
-    solved = [cell for cell in run if "solved" in cell.metadata.get("tags", [])]
-    assert len(solved) == len(KINDS)
-    for cell in solved:
+    assert sum("solved" in cell.metadata.get("tags", []) for cell in run) == len(KINDS) + MORE.get(lesson, 0)
+    checked = [cell for cell in run if cell.source.splitlines()[-1].startswith("check.")]
+    assert all("solved" not in cell.metadata.get("tags", []) or cell in checked for cell in run)
+    for cell in checked:
         assert text_of(cell).splitlines()[-1].startswith("Right: "), text_of(cell)

@@ -205,3 +205,24 @@ def test_your_own_pictures_are_measured_with_and_without_sub_folders(runner: Run
     assert "only the copies can tell" in said["flat"] and "only the copies can tell" in said["one"]
     assert "5 pictures in 2 sub-folders\n" in said["bäume und häuser"]
     assert "mAP" in said["bäume und häuser"] and "1.00 [1.00, 1.00]" in said["bäume und häuser"]
+
+
+def test_a_folder_without_metadata_becomes_a_report_of_its_own(runner: Runner, tmp_path: Path) -> None:
+    """Notebook 10 with a learner's folder, and answers as patterns."""
+    kinds = ["mug", "chair", "vase", "orange", "lemon", "bäume & häuser"]
+    for number, kind in enumerate(kinds):
+        thing = kind if number < 5 else "cactus"
+        (tmp_path / "mine" / kind).mkdir(parents=True)
+        for file in sorted((DATA / "images" / thing).iterdir())[:4]:
+            shutil.copy(file, tmp_path / "mine" / kind)
+    (tmp_path / "mine" / "broken.jpg").write_text("no picture")
+    notebook = read(NOTEBOOKS / "10_your_own_search.ipynb")
+    cells = {cell.id: cell for cell in code_cells(notebook)}
+    cells["folder"].source = f"from pathlib import Path\n\nMY_FOLDER = Path({str(tmp_path / 'mine')!r})"
+    by_folder = '{path: [path.partition("/")[0] + "/*"] for path in paths[::2]}'
+    cells["answers"].source = f'report["answers"] = {by_folder}\ncheck.ten_queries(report)'
+    said = {cell.id: text_of(cell) for cell in code_cells(runner.run(notebook))}
+    assert "own_mine: 24 added, 0 already there, 1 refused" in said["ingest"]
+    assert "Right: 24 pictures, 12 queries" in said["answers"]
+    assert said["check-quality"].startswith("Right: mAP ")
+    assert said["capstone"].startswith("Not yet: 2 of 6 parts are complete.")

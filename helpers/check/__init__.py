@@ -7,7 +7,16 @@ from helpers.check.lesson_04 import blue_from_the_second, distance_to_itself, pr
 from helpers.check.lesson_05 import category_of_a_part, red_but_no_mug, slider_changes_session
 from helpers.check.lesson_06 import average_precision, threshold_without_alarms, width_with_four_times
 from helpers.check.lesson_07 import comparisons, plan_fits, smallest_nprobe
-from helpers.check.lesson_10 import capstone, right_paths
+from helpers.check.lesson_10 import (
+    capstone,
+    copy_threshold,
+    index_choice,
+    model_card,
+    right_paths,
+    search_quality,
+    ten_queries,
+    two_failures,
+)
 
 __all__ = [
     "average_precision",
@@ -17,10 +26,13 @@ __all__ = [
     "category_of_a_part",
     "compares_by_distance",
     "comparisons",
+    "copy_threshold",
     "distance_to_itself",
     "filter_finds",
+    "index_choice",
     "look_alike",
     "mean_pooling",
+    "model_card",
     "museum_schema",
     "number_of_tokens",
     "plan_fits",
@@ -28,9 +40,12 @@ __all__ = [
     "red_but_no_mug",
     "refused_rows",
     "right_paths",
+    "search_quality",
     "second_ingest",
     "slider_changes_session",
     "smallest_nprobe",
+    "ten_queries",
     "threshold_without_alarms",
+    "two_failures",
     "width_with_four_times",
 ]

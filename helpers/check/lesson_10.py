@@ -1,7 +1,8 @@
 """Check of lesson 10: what is missing in a learner's report on a search of their own."""
 
+import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -14,37 +15,27 @@ CARD = ("network", "pictures", "owners", "faces", "licence")
 PLACEHOLDERS = r"^\s*(\.\.\.|…)|\b(TODO|TBD|FIXME)\b|lorem ipsum"
 WORDS = r"[\u0e00-\u0eff\u3040-\u9fff]|\w+"  # of scripts that put no spaces between words: letters
 Report = Mapping[str, Any]
+PARTS: dict[str, Callable[[Report], str]] = {}
 
 
-@exercise
-def capstone(report: Report, part: str | None = None) -> str:
-    """Go through a report, or through one part of it, and say what is missing.
+def part(look: Callable[[Report], str]) -> Callable[[Report], None]:
+    """Make the check of one part of a report; whatever a learner wrote there, it ends in a hint."""
 
-    Parameters
-    ----------
-    report : dict
-        `paths`, what is stored. `answers`: query (a path) -> right paths, or patterns such as `cats/*`. `searches`:
-        query -> `hits`, paths, best first, without itself, and `written`, str() of its answers at the first search.
-        `quality`: mAP as an Interval or (mean, low, high). `failures`: dicts of `query`, `hit` (a wrong one), `why`,
-        `crop` or `filter`, AP `before`, `after`. `copies`, `strangers`: similarities; `threshold`. `index`: `measured`
-        (type -> `recall`, `p50`), `choice`, `why`. `card`: a sentence for each name in CARD.
-    part : str, optional
-        queries, quality, failures, copies, index or card.
-    """
-    if not isinstance(report, Mapping):
-        raise NotYet("it looks at the report of this lesson, a dict: check.capstone(report).")
-    found, missing = [], []
-    for name in [choice(part, tuple(PARTS))] if part is not None else PARTS:
+    @functools.wraps(look)
+    def looked(report: Report) -> str:
+        _want(
+            isinstance(report, Mapping),
+            f"it looks at the report of this lesson, a dict: check.{look.__name__}(report).",
+        )
         try:
-            found.append(PARTS[name](report))
-        except NotYet as hint:
-            missing.append(f"{name}: {hint}")
-        except Exception as error:  # whatever a learner writes there: it ends in a hint
-            missing.append(f"{name}: what is written there can't be read ({type(error).__name__}: {error}).")
-    if missing:
-        count = "" if part else f"{len(found)} of {len(PARTS)} parts are complete. Missing:\n- "
-        raise NotYet(count + "\n- ".join(missing))
-    return f"{'' if part else 'the report is complete: '}{'; '.join(found)}."
+            return look(report)
+        except NotYet:
+            raise
+        except Exception as error:
+            raise NotYet(f"what is written there can't be read ({type(error).__name__}: {error}).") from None
+
+    PARTS[look.__name__] = looked
+    return exercise(looked)
 
 
 def right_paths(report: Report, query: str) -> list[str]:
@@ -55,7 +46,9 @@ def right_paths(report: Report, query: str) -> list[str]:
     return sorted(fits - {query})
 
 
-def _queries(report: Report) -> str:
+@part
+def ten_queries(report: Report) -> str:
+    """Ten queries with their right answers in `answers`, written before `searches`."""
     paths, answers = report.get("paths", ()), report.get("answers", {})
     _want(len(paths) >= 20, f"{len(paths)} pictures are stored; among fewer than 20 nearly everything is found.")
     _want(len(answers) >= 10, f"{len(answers)} queries have their right answers written down; ten are wanted.")
@@ -73,7 +66,9 @@ def _queries(report: Report) -> str:
     return f"{len(paths)} pictures, {len(answers)} queries, their right answers written before the search"
 
 
-def _quality(report: Report) -> str:
+@part
+def search_quality(report: Report) -> str:
+    """The mAP of all searches, with an interval that can be its own."""
     searches, given = report.get("searches", {}), report.get("quality")
     _want(searches and searches.keys() >= report["answers"].keys(), "not all queries have been searched with yet.")
     if not isinstance(given, list | tuple | np.ndarray):
@@ -89,7 +84,9 @@ def _quality(report: Report) -> str:
     return f"mAP {mean:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _failures(report: Report) -> str:
+@part
+def two_failures(report: Report) -> str:
+    """Two wrong hits, each with a reason and a crop or filter that was tried."""
     failures = report.get("failures", ())
     explained = {(one["query"], one["hit"]): one["why"] for one in failures}
     _want(len(explained) >= 2, f"{len(explained)} failures are explained; two different ones are wanted.")
@@ -107,7 +104,9 @@ def _failures(report: Report) -> str:
     return f"{len(explained)} failures explained"
 
 
-def _copies(report: Report) -> str:
+@part
+def copy_threshold(report: Report) -> str:
+    """A threshold that lets copies through, and no stranger."""
     copies, strangers = (np.asarray(report.get(name, ()), dtype=float).ravel() for name in ("copies", "strangers"))
     enough = min(len(copies), len(strangers)) >= 10 and (np.abs(np.append(copies, strangers)) < 1.001).all()
     _want(enough, "ten similarities of copies and ten of strangers are wanted at least, each between -1 and 1.")
@@ -118,7 +117,9 @@ def _copies(report: Report) -> str:
     return f"a threshold of {chosen:.3f}, passed by {passed} of {len(copies)} copies and no stranger"
 
 
-def _index(report: Report) -> str:
+@part
+def index_choice(report: Report) -> str:
+    """One of the measured indexes, with a reason that has a number."""
     about, measured = report.get("index", {}), report.get("index", {}).get("measured", {})
     _want(len(measured) >= 2, f"{len(measured)} indexes were measured; a choice needs two at least.")
     chosen = choice(about.get("choice"), tuple(measured))
@@ -132,7 +133,9 @@ def _index(report: Report) -> str:
     return f"{chosen}, with recall {recall[chosen]:.2f}"
 
 
-def _card(report: Report) -> str:
+@part
+def model_card(report: Report) -> str:
+    """A sentence of the learner's own for each entry of the card."""
     card = report.get("card", {})
     for name in CARD:
         _sentence(card.get(name), name)
@@ -140,8 +143,27 @@ def _card(report: Report) -> str:
     return "a model card"
 
 
-PARTS = {"queries": _queries, "quality": _quality, "failures": _failures, "copies": _copies}
-PARTS |= {"index": _index, "card": _card}
+@exercise
+def capstone(report: Report) -> str:
+    """Go through a whole report and say what is missing.
+
+    Parameters
+    ----------
+    report : dict
+        `paths`, what is stored. `answers`: query (a path) -> right paths, or patterns such as `cats/*`. `searches`:
+        query -> `hits`, paths, best first, without itself, and `written`, str() of its answers at the first search.
+        `quality`: mAP as an Interval or (mean, low, high). `failures`: dicts of `query`, `hit` (a wrong one), `why`,
+        `crop` or `filter`, AP `before`, `after`. `copies`, `strangers`: similarities; `threshold`. `index`: `measured`
+        (type -> `recall`, `p50`), `choice`, `why`. `card`: a sentence for each name in CARD.
+    """
+    found, missing = [], []
+    for name, look in PARTS.items():
+        try:
+            found.append(look(report))
+        except NotYet as hint:
+            missing.append(f"\n- {name}: {hint}")
+    _want(not missing, f"{len(found)} of {len(PARTS)} parts are complete. Missing:{''.join(missing)}")
+    return f"the report is complete: {'; '.join(found)}."
 
 
 def _want(ok: Any, hint: str) -> None:
