@@ -23,10 +23,7 @@ def part(look: Callable[[Report], str]) -> Callable[[Report], None]:
 
     @functools.wraps(look)
     def looked(report: Report) -> str:
-        _want(
-            isinstance(report, Mapping),
-            f"it looks at the report of this lesson, a dict: check.{look.__name__}(report).",
-        )
+        _want(isinstance(report, Mapping), "it looks at this lesson's report, a dict: write its name between the ( ).")
         try:
             return look(report)
         except NotYet:

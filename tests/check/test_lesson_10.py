@@ -172,7 +172,7 @@ def test_an_incomplete_report_hears_what_is_missing(case: str) -> None:
 @pytest.mark.parametrize("wrong", [None, 3, "report", [], complete])
 def test_what_is_not_a_report_gets_a_hint(wrong) -> None:
     assert said(wrong).startswith("Not yet: 0 of 6 parts are complete.")
-    assert all(said(wrong, part).startswith("Not yet: it looks at the report") for part in PARTS)
+    assert all(said(wrong, part).startswith("Not yet: it looks at this lesson's report") for part in PARTS)
 
 
 def test_a_path_with_brackets_is_right_for_itself() -> None:
