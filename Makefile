@@ -29,7 +29,7 @@ FETCH_dev := 30 MB
 FETCH_milvus := 20 MB
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab app serve preflight models clean progress edition test test-all lint notebooks bench site lock
+.PHONY: help setup demo lab app serve preflight models clean progress handouts edition test test-all lint notebooks bench site lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1|\2/' | awk -F'|' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -79,6 +79,9 @@ clean: ## remove the local Memora's data (not your pictures) and what was drawn
 
 progress: $(STAMP) ## check a FOLDER of handed-in notebooks anew: what is right, tried, empty
 	@$(BIN)/python -m teaching.progress "$(FOLDER)" $(PROGRESS)
+
+handouts: $(STAMP) ## write slides, glossary, cheat sheet, quiz and more as pages to show and print
+	@$(BIN)/python -m teaching.handouts
 
 # ---- For contributors: CONTRIBUTING.md
 

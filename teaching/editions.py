@@ -40,7 +40,7 @@ c.ExecutePreprocessor.timeout = 600
 """
 
 
-class FillIn(Preprocessor):
+class WithSolutions(Preprocessor):
     """Writes the solutions into the exercises' cells; what is said about them goes into cells tagged `teacher`."""
 
     nbgrader = Bool(False, help="Add nbgrader's metadata, and below each exercise a cell that gives the point.")
@@ -101,9 +101,9 @@ STEPS: dict[str, Callable[[], list[Preprocessor]]] = {
         _without_teacher(),
         ClearOutputPreprocessor(enabled=True),
     ],
-    "teacher": lambda: [FillIn(enabled=True), Notes(enabled=True)],
+    "teacher": lambda: [WithSolutions(enabled=True), Notes(enabled=True)],
     "nbgrader": lambda: [
-        FillIn(nbgrader=True, enabled=True),
+        WithSolutions(nbgrader=True, enabled=True),
         _without_teacher(),
         ClearOutputPreprocessor(enabled=True),
     ],
@@ -180,6 +180,8 @@ def _write_folder(folder: Path, kind: str) -> None:
     for file in sorted((ROOT / "teaching").glob("*.py")):
         if kind == "teacher" or file.name in FOR_STUDENTS:
             shutil.copyfile(file, package / file.name)
+    if kind == "teacher":
+        shutil.copytree(ROOT / "teaching" / "templates", package / "templates")
     makefile, cut, _ = (ROOT / "Makefile").read_text(encoding="utf-8").partition(CUT[kind])
     assert cut, f"the Makefile has no line {CUT[kind]!r}"
     (folder / "Makefile").write_text(makefile, encoding="utf-8", newline="\n")

@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from teaching.editions import TEACHING, FillIn, edition, main
+from teaching.editions import TEACHING, WithSolutions, edition, main
 from teaching.exercises import BEGIN, END, exercises, lessons, read
 
 PATHS = lessons()
@@ -110,7 +110,7 @@ def test_an_exercise_whose_solution_has_no_code_is_refused() -> None:
     folded = exercises(notebook)[1].folded
     folded.source = folded.source.replace("```python", "```")
     with pytest.raises(ValueError, match="its solution has a Python block"):
-        FillIn(enabled=True)(notebook, {})
+        WithSolutions(enabled=True)(notebook, {})
 
 
 @pytest.mark.parametrize("kind", ["student", "teacher"])
