@@ -27,7 +27,14 @@ from teaching.exercises import FOLDED, Exercise, exercises, lessons, read
 
 TEACHER = "teacher"  # the tag of cells that students do not get
 FOLDERS = ("helpers", "local_memora", "data", "docs")
-FILES = ("LICENSE", "benchmarks/RESULTS.md", "constraints.txt", "environment.yml", "pyproject.toml")
+FILES = (
+    "LICENSE",
+    "benchmarks/RESULTS.md",
+    "benchmarks/results.png",
+    "constraints.txt",
+    "environment.yml",
+    "pyproject.toml",
+)
 TEACHING = ROOT / "docs" / "teaching"
 FOR_STUDENTS = ("__init__.py", "preflight.py")  # of this package
 # The Makefile is cut at these lines.

@@ -21,6 +21,7 @@ include_patterns = [
     "tests/README.md",
     "local_memora/README.md",
 ]
+exclude_patterns = ["docs/teaching/lessons/*", "docs/teaching/edition-*"]  # parts of the editions
 nb_execution_mode = "off"
 myst_heading_anchors = 4
 suppress_warnings = [
@@ -32,7 +33,7 @@ html_show_sphinx = False
 CONTENTS = {
     "The lessons": ["notebooks/*"],
     "To look things up": ["docs/glossary", "docs/cheat-sheet", "docs/responsible-use"],
-    "To teach": ["docs/teaching/*"],
+    "To teach": ["docs/teaching/README", "docs/teaching/*"],
     "More": [
         *("docs/setup", "docs/networks", "docs/hosting", "docs/engines", "docs/scale", "benchmarks/RESULTS"),
         *("CONTRIBUTING", "CHANGELOG", "tests/README", "local_memora/README"),
