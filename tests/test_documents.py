@@ -62,6 +62,12 @@ def test_the_glossary_is_in_alphabetical_order_with_one_entry_for_a_word() -> No
     assert len(ids) == len(set(ids)) == len(words) == text.count("\n| ") - 1  # one is the heading
 
 
+def test_every_word_of_the_glossary_is_linked_from_a_lesson() -> None:
+    stories = "\n".join(story(path) for path in tracked("notebooks/*.ipynb"))
+    words = anchors(story(ROOT / "docs" / "glossary.md")) - {"glossary"}
+    assert words == set(re.findall(r"docs/glossary\.md#([\w-]+)", stories))
+
+
 @pytest.mark.parametrize("path", [*DOCUMENTS, *tracked("notebooks/*.ipynb")], ids=lambda path: path.name)
 def test_a_link_to_a_word_or_a_part_leads_there(path: Path) -> None:
     text = story(path)
