@@ -110,3 +110,13 @@ def test_every_filter_type_and_index_of_the_cheat_sheet_is_taken(client: Memora)
         params = {"VarChar": ElementTypeParams(max_length=9), "FloatVector": ElementTypeParams(dim=8)}.get(kind)
         fields = [*FIELDS, Field("one", kind, element_type_params=params)]
         client.collections.create(collection=Collection(f"c_{kind}", schema=Schema(fields)))
+
+
+def test_the_numbers_of_responsible_use_are_those_of_lesson_6() -> None:
+    cells = nbformat.read(ROOT / "notebooks" / "06_measure_quality.ipynb", as_version=4).cells
+    shown = "".join(out.get("text", "") for cell in cells for out in cell.get("outputs", []))
+    found = re.findall(r"EfficientNet, mean  with(?:out)? a class +(\d+) queries: mAP ([\d.]+)", shown)
+    (count, with_class), (others, without) = found
+    text = story(ROOT / "docs" / "responsible-use.md")
+    assert f"the mAP is {with_class} for the kinds with a class, and {without} for those" in " ".join(text.split())
+    assert f"{count} and {others} queries" in text

@@ -175,6 +175,26 @@ def test_what_is_not_a_report_gets_a_hint(wrong) -> None:
     assert all(said(wrong, part).startswith("Not yet: it looks at this lesson's report") for part in PARTS)
 
 
+@pytest.mark.parametrize("key", [*complete()])
+def test_whatever_stands_in_a_part_ends_in_a_hint(key: str) -> None:
+    for junk in (
+        None,
+        ...,
+        0,
+        -1.5,
+        float("nan"),
+        "words",
+        [1],
+        [None],
+        {"a": 1},
+        {"a": {}},
+        object(),
+        np.eye(3),
+        print,
+    ):
+        assert said(complete() | {key: junk}).startswith("Not yet: "), junk
+
+
 def test_a_path_with_brackets_is_right_for_itself() -> None:
     """In a pattern brackets have a meaning of their own."""
     report = {"paths": ["a [1].jpg", "a [2].jpg", "b.jpg"], "answers": {"b.jpg": ["a [1].jpg"]}}
