@@ -29,7 +29,7 @@ FETCH_dev := 30 MB
 FETCH_milvus := 20 MB
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab app serve preflight models clean progress handouts edition test test-all lint notebooks bench site lock
+.PHONY: help setup demo lab app serve preflight models clean class progress handouts edition test test-all lint notebooks bench site lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1|\2/' | awk -F'|' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -76,6 +76,14 @@ clean: ## remove the local Memora's data (not your pictures) and what was drawn
 	rm -rf .memora demo.png
 
 # ---- For teachers: docs/teaching/README.md. The student's edition ends above this line, the teacher's above the next.
+
+# NAME and STUDENTS count when the class is made; CLASS is how it is served: CLASS="--on-network".
+NAME ?= Class
+STUDENTS ?= 30
+class: $(STAMP) ## one Memora for a class: a key for each student, our pictures to read, a page for the teacher
+	@test -e .memora-class/class.json || $(BIN)/python -m local_memora class new "$(NAME)" --students $(STUDENTS)
+	@$(BIN)/python -m teaching.shared .memora-class
+	@$(BIN)/python -m local_memora class serve $(CLASS)
 
 progress: $(STAMP) ## check a FOLDER of handed-in notebooks anew: what is right, tried, empty
 	@$(BIN)/python -m teaching.progress "$(FOLDER)" $(PROGRESS)

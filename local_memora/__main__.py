@@ -1,10 +1,8 @@
 """Serve the local Memora to programs on this machine: `python -m local_memora`, or `make serve`."""
 
 import logging
-import os
 import re
 import secrets
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +13,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from helpers import settings
 from local_memora import create_app
-from local_memora.app import is_url
+from local_memora.app import OneKey, is_url
+from local_memora.classroom.command import commands as classroom
 from local_memora.contract.bodies import ProjectId
 from local_memora.contract.errors import ApiError, without_password
-from local_memora.serve import DRAIN_SECONDS, HOST, Server, bind
+from local_memora.serve import HOST, Server, bind, run_until_stopped
 from local_memora.verbs.service import WAITING
 
 PROGRAM = "python -m local_memora"
@@ -32,6 +31,9 @@ def main(arguments: list[str]) -> int:
     except click.ClickException as error:  # in one line, without the usage above it
         click.echo(f"{PROGRAM}: {error.format_message()}", err=True)
         return error.exit_code
+    except ApiError as error:
+        click.echo(f"{PROGRAM}: {without_password(error.message)}", err=True)
+        return 1
     except click.Abort:  # Ctrl-C before it listens
         return 130
     return int(status or 0)
@@ -116,31 +118,27 @@ engine_option = click.option(
 )
 def serve(
     port: int, given_key: str | None, key_file: TextIO | None, projects: list[str], engine: str | Path, threads: int
-) -> int:
+) -> None:
     """Serve until a signal comes; print what a client needs."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     secret = key(given_key, key_file)
     try:
         listener = bind(port)  # before the engine: the same command, given twice, is told so at once
         application = build(engine, secret, projects, threads)
-        server = Server(application, listener, threads + WAITING, secret)
+        server = Server(application, listener, threads + WAITING, OneKey(secret, None).knows)
     except OSError as error:
         raise click.ClickException(
             f"port {port} of {HOST} can't be opened ({error.strerror or error}): choose another with --port, "
             "0 picks a free one"
         ) from None
-    _stop_at_signals(server)
     click.echo(
         f"Serving {' and '.join(map(repr, projects))} to programs on this machine; "
         f"the data: {without_password(str(engine))}\n"
         "Put these three lines into .env, or export them. Ctrl-C stops it, after the requests in progress.",
         err=True,
     )
-    click.echo(f"MEMORA_URL={server.url}\nMEMORA_PROJECT_ID={projects[0]}\nMEMORA_API_KEY={_quoted(secret)}")
-    if left := server.run():
-        click.echo(f"Stopped after {DRAIN_SECONDS} s with {left} requests unanswered.", err=True)
-        os._exit(1)  # their threads would keep the process
-    return 0
+    lines = f"MEMORA_URL={server.url}\nMEMORA_PROJECT_ID={projects[0]}\nMEMORA_API_KEY={_quoted(secret)}"
+    run_until_stopped(server, lines)
 
 
 def build(engine: str | Path, key: str, projects: list[str], at_once: int) -> Any:
@@ -151,23 +149,12 @@ def build(engine: str | Path, key: str, projects: list[str], at_once: int) -> An
         more = {"token": settings.setting("MEMORA_ENGINE_TOKEN"), "home": home}
     try:
         return create_app(engine, api_key=key, projects=projects, at_once=at_once, **more)
-    except ApiError as error:
-        raise click.ClickException(without_password(error.message)) from None
+    except ApiError:
+        raise
     except Exception as error:  # engines raise whatever their libraries raise
         reason = getattr(error, "strerror", None) or error
         message = f"the data at {engine} can't be opened ({reason}): name another --engine"
         raise click.ClickException(without_password(message)) from None
-
-
-def _stop_at_signals(server: Server) -> None:
-    def stop(number: int, frame: Any) -> None:
-        # A second Ctrl-C ends it at once. A second SIGTERM does not: make passes on one that its children got too.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        server.stop()
-
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last one is Ctrl-Break on Windows, where SIGTERM never comes
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), stop)
 
 
 def _quoted(key: str) -> str:
@@ -186,11 +173,12 @@ def repair(engine: str | Path) -> None:
         raise click.UsageError("a Milvus server keeps its own catalogue: repair is for a data folder")
     from local_memora.engines.lance.repair import repair as rebuild  # LanceDB takes a second to import
 
-    try:
-        click.echo("\n".join(rebuild(engine)))
-    except ApiError as error:
-        raise click.ClickException(error.message) from None
+    click.echo("\n".join(rebuild(engine)))
 
+
+# A class -------------------------------------------------------------------------------------------------------
+
+commands.add_command(classroom)
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

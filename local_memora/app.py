@@ -3,9 +3,10 @@
 import hmac
 import logging
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from flask import Flask, Response, request
@@ -55,6 +56,53 @@ VERBS: dict[str, tuple[type[bodies.Body], Callable[[Service, Any], Any], int]] =
     "vectors/delete": (bodies.Delete, rows_and_search.delete, 200),
 }
 
+Admit = Callable[[bodies.Body, int], None]
+
+
+class Gate(Protocol):
+    """Who may come in, and what for.
+
+    Attributes
+    ----------
+    open : collection of str
+        Paths that need no key.
+    """
+
+    open: Collection[str]
+
+    def knows(self, key: str) -> bool:
+        """Return whether a key opens anything."""
+
+    def trusts(self, key: str) -> bool:
+        """Return whether the holder of a key may read what is wrong with anybody's collections."""
+
+    def call(self, key: str, path: str) -> AbstractContextManager[Admit]:
+        """Surround one call; the function given refuses what the key may not do, by the body and its bytes."""
+
+
+class OneKey:
+    """The gate with one key, which opens the same projects to all who have it."""
+
+    open: Collection[str] = ("/health",)
+
+    def __init__(self, key: str, projects: Collection[str] | None) -> None:
+        self._key, self._projects = key.encode(), projects
+
+    def knows(self, key: str) -> bool:
+        """Return whether this is the key, in a time that shows nothing of it."""
+        return hmac.compare_digest(key.encode(), self._key)
+
+    trusts = knows
+
+    @contextmanager
+    def call(self, key: str, path: str) -> Iterator[Admit]:
+        """Give what refuses other projects with 403."""
+        yield self._admit
+
+    def _admit(self, body: bodies.Body, size: int) -> None:
+        if self._projects is not None and body.project_id not in self._projects:
+            raise ApiError(403, f"this key does not open the project {body.project_id!r}")
+
 
 def create_app(
     engine: str | Path,
@@ -92,32 +140,37 @@ def create_app(
     ApiError
         503 if the Milvus server does not answer; 501 if the package `pymilvus` is missing.
     """
-    service = Service(home or Path(engine), _engine(engine, token), at_once)
+    return application(Service(home or Path(engine), open_engine(engine, token), at_once), OneKey(api_key, projects))
+
+
+def application(service: Service, gate: Gate) -> Flask:
+    """Build the application on a service, behind a gate."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # else Flask answers OPTIONS, and a doubled slash, in HTML
     app.url_map.merge_slashes = False
 
-    def has_key() -> bool:
-        return hmac.compare_digest(request.headers.get("Api-Key", "").encode(), api_key.encode())
+    def key() -> str:
+        return request.headers.get("Api-Key", "")
 
     @app.before_request
-    def only_with_the_key() -> None:
-        if request.path != "/health" and not has_key():
+    def only_with_a_key() -> None:
+        if request.path not in gate.open and not gate.knows(key()):
             raise ApiError(401, "the Api-Key header is missing or holds another key")
 
     @app.post("/<resource>/<verb>")
     def call(resource: str, verb: str) -> Response:
-        if f"{resource}/{verb}" not in VERBS:
-            raise ApiError(404, f"there is no call {resource}/{verb}")
-        model, answer, status = VERBS[f"{resource}/{verb}"]
-        with service.places:
-            if request.environ.get(GONE, lambda: False)():
-                raise ApiError(503, "the client left before its call was begun")
-            body = schema.parse(model, _json_object())
-            if projects is not None and body.project_id not in projects:
-                raise ApiError(403, f"this key does not open the project {body.project_id!r}")
-            answered = answer(service, body)
+        path = f"{resource}/{verb}"
+        with gate.call(key(), path) as admit:
+            if path not in VERBS:
+                raise ApiError(404, f"there is no call {path}")
+            model, answer, status = VERBS[path]
+            with service.places:
+                if request.environ.get(GONE, lambda: False)():
+                    raise ApiError(503, "the client left before its call was begun")
+                body = schema.parse(model, _json_object())
+                admit(body, request.content_length or 0)
+                answered = answer(service, body)
         return _json({"message": answered} if isinstance(answered, str) else {"data": answered}, status)
 
     @app.get("/health")
@@ -125,18 +178,22 @@ def create_app(
         try:
             service.engine.check()
         except ApiError as error:
-            if has_key():
+            if gate.trusts(key()):
                 raise
             raise ApiError(error.status, "the engine can't work now; with the key this says why") from None
         return _json({"data": {"status": "ok"}}, 200)
 
     @app.get("/openapi.json")
     def description() -> Response:
-        return _json(openapi.describe({path: (model, status) for path, (model, _, status) in VERBS.items()}), 200)
+        with gate.call(key(), "openapi.json"):
+            return _json(openapi.describe({path: (model, status) for path, (model, _, status) in VERBS.items()}), 200)
 
     @app.errorhandler(ApiError)
     def refused(error: ApiError) -> Response:
-        return _json({"message": error.message}, error.status)
+        response = _json({"message": error.message}, error.status)
+        if error.retry_after:
+            response.headers["Retry-After"] = str(error.retry_after)
+        return response
 
     @app.errorhandler(HTTPException)
     def not_understood(error: HTTPException) -> Response:
@@ -172,13 +229,13 @@ def is_url(engine: str | Path) -> bool:
         return True
     if re.match(r"\w+://|[\w.-]{2,}:\d+$", name):
         shown = without_password(name)
-        raise ApiError(
-            400, f"{shown!r} is not the URL of a Milvus server, which starts with http://, https:// or tcp://"
-        )
+        rule = "which starts with http://, https:// or tcp://"
+        raise ApiError(400, f"{shown!r} is not the URL of a Milvus server, {rule}")
     return False
 
 
-def _engine(engine: str | Path, token: str | None) -> Engine:
+def open_engine(engine: str | Path, token: str | None = None) -> Engine:
+    """Return the engine on a folder, or on a Milvus server's URL; see `create_app`."""
     if is_url(engine):
         try:
             from local_memora.engines.milvus.engine import MilvusEngine  # an optional extra

@@ -16,6 +16,7 @@ REFUSALS = {
     409: "the name or the key is taken",
     410: "the data was removed while the application ran",
     413: "the body is too large",
+    429: "the key asks for too much at once; Retry-After says after how many seconds to send it again",
     501: "known to Memora, but not to this engine: the message names the one that can",
     503: "the engine is busy or can't be reached",
     507: "nothing can be written: the disk is full, or the folder is read-only",

@@ -1,17 +1,19 @@
-"""Serve the application over HTTP, to this machine only, and lose no answer when stopped.
+"""Serve the application over HTTP, to this machine unless more is asked for, and lose no answer when stopped.
 
 tornado reads requests and sends answers in one loop, so an idle or slow client costs a connection and no thread. The
 application itself runs in threads.
 """
 
 import asyncio
-import hmac
 import logging
 import os
 import re
+import signal
 import socket
+import ssl
+import sys
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http import HTTPStatus
@@ -21,7 +23,7 @@ from typing import Any, cast
 import orjson
 from tornado import httputil
 from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters, HTTP1ServerConnection
-from tornado.iostream import IOStream, StreamClosedError
+from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
 from tornado.wsgi import WSGIContainer
 from werkzeug import Response
 
@@ -33,6 +35,7 @@ STALLED_SECONDS = 10  # the same while the server stops
 DRAIN_SECONDS = 30  # a stopped server waits no longer than this for requests in progress
 CONNECTIONS = 500  # with more, the connection that has been quiet for longest is closed
 FILES = 8192  # open files that we ask of the system; macOS allows 256 otherwise
+PAUSE_SECONDS = 0.5  # a 429 is sent so much later: who asks again at once would keep the server busy with refusals
 BACKLOG = 128  # connections that the system holds until we take them
 MB = 1 << 20
 MAX_READ = 1024 * MB  # a body that is too large is read to its end, up to here, before it is refused
@@ -50,8 +53,12 @@ class Server(httputil.HTTPServerConnectionDelegate):
         A bound socket, as `bind` returns it. It listens from now on.
     threads : int
         How many requests may be in the application at the same time.
-    key : str
-        The body of a request without this `Api-Key` is not kept, as the application will refuse it.
+    knows : callable
+        Tells whether an `Api-Key` is valid. The body of a request without one is not kept: it will be refused.
+    share : int
+        How many connections one key may have; with more, its quietest is closed.
+    tls : ssl.SSLContext, optional
+        Serves over HTTPS with this certificate.
 
     Raises
     ------
@@ -59,11 +66,21 @@ class Server(httputil.HTTPServerConnectionDelegate):
         Another program already listens on this port.
     """
 
-    def __init__(self, application: Any, listener: socket.socket, threads: int, key: str) -> None:
+    def __init__(
+        self,
+        application: Any,
+        listener: socket.socket,
+        threads: int,
+        knows: Callable[[str], bool],
+        *,
+        share: int = CONNECTIONS,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         listener.listen(BACKLOG)
         listener.setblocking(False)
-        self.url = f"http://{HOST}:{listener.getsockname()[1]}"
-        self.application, self.key = application, key
+        self.port = listener.getsockname()[1]
+        self.url = f"http{'s' if tls else ''}://{HOST}:{self.port}"
+        self.application, self.knows, self._share, self._tls = application, knows, share, tls
         self.threads = ThreadPoolExecutor(threads)
         self.environ = WSGIContainer(application, self.threads).environ
         self.answering: set[_Exchange] = set()  # requests that are here and not fully answered
@@ -90,12 +107,18 @@ class Server(httputil.HTTPServerConnectionDelegate):
 
     def start_request(self, server_conn: object, request_conn: httputil.HTTPConnection) -> "_Exchange":
         """Prepare for a connection's next request; tornado calls this."""
-        self._open[server_conn] = _Exchange(self, cast(HTTP1Connection, request_conn))
+        before = self._open.get(server_conn)
+        self._open[server_conn] = _Exchange(self, cast(HTTP1Connection, request_conn), before.key if before else "")
         return self._open[server_conn]
 
     def on_close(self, server_conn: object) -> None:
         """Forget a connection; tornado calls this."""
         self._open.pop(server_conn, None)
+
+    def has_room(self, key: str, newest: "_Exchange") -> bool:
+        """Make room for one more connection of a key, and return whether there was any."""
+        others = [exchange for exchange in self._open.values() if exchange.key == key and exchange is not newest]
+        return len(others) < self._share or self._close_quietest(others)
 
     async def _serve(self) -> int:
         accepting = asyncio.create_task(self._accept())
@@ -127,13 +150,22 @@ class Server(httputil.HTTPServerConnectionDelegate):
                 connection, _ = await asyncio.get_running_loop().sock_accept(self._listener)
             except OSError as error:  # too many open files: without a pause this loop would only spin
                 self._warn(error)
-                await asyncio.sleep(0.01 if self._close_quietest() else 0.5)
+                await asyncio.sleep(0.01 if self._close_quietest(self._open.values()) else 0.5)
                 continue
             if len(self._open) >= self._connections:
-                self._close_quietest()
-            stream = IOStream(connection)
+                self._close_quietest(self._open.values())
+            try:
+                stream = self._stream(connection)
+            except OSError:  # the client has left already
+                connection.close()
+                continue
             HTTP1ServerConnection(stream, parameters, context=stream).start_serving(self)
             await asyncio.sleep(0)  # let others work, however many clients connect
+
+    def _stream(self, connection: socket.socket) -> IOStream:
+        if self._tls is None:
+            return IOStream(connection)
+        return SSLIOStream(self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False))
 
     def _warn(self, error: OSError) -> None:
         if time.monotonic() - self._warned >= 60:
@@ -148,8 +180,8 @@ class Server(httputil.HTTPServerConnectionDelegate):
             if not exchange.working and time.monotonic() - exchange.moved > seconds:
                 exchange.stream.close()
 
-    def _close_quietest(self) -> bool:
-        quiet = [exchange for exchange in self._open.values() if not exchange.working]
+    def _close_quietest(self, among: Iterable["_Exchange"]) -> bool:
+        quiet = [exchange for exchange in among if not exchange.working]
         if quiet:
             min(quiet, key=lambda exchange: exchange.moved).stream.close()
         return bool(quiet)
@@ -158,11 +190,12 @@ class Server(httputil.HTTPServerConnectionDelegate):
 class _Exchange(httputil.HTTPMessageDelegate):
     """One request and its answer; tornado calls the public methods."""
 
-    def __init__(self, server: Server, connection: HTTP1Connection) -> None:
+    def __init__(self, server: Server, connection: HTTP1Connection, key: str) -> None:
         self.stream = cast(IOStream, connection.context)
         self.moved = time.monotonic()  # when the client last sent or took something
         self.begun = False  # the headers are here
         self.working = False  # the application has it
+        self.key = key  # of the connection's latest request, if it is valid
         self._gone = False  # the client has left
         self._server, self._connection = server, connection
         self._length = 0
@@ -173,12 +206,16 @@ class _Exchange(httputil.HTTPMessageDelegate):
         """Refuse at once what has no valid length, or one beyond MAX_READ."""
         self.begun, self.moved = True, time.monotonic()
         self._request = httputil.HTTPServerRequest(connection=self._connection, start_line=start_line, headers=headers)
-        self._keep = hmac.compare_digest(headers.get("Api-Key", "").encode(), self._server.key.encode())
+        key = headers.get("Api-Key", "")
+        self.key = key if self._server.knows(key) else ""
         length = headers.get("Content-Length", "0")
         if not re.fullmatch(r"[0-9]{1,18}", length):
             refusal = _message(HTTPStatus.BAD_REQUEST, "the Content-Length must be the body's number of bytes")
         elif int(length) > MAX_READ:
             refusal = _message(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
+        elif self.key and not self._server.has_room(self.key, self):
+            refusal = _message(HTTPStatus.TOO_MANY_REQUESTS, "this key has too many connections: close some")
+            refusal.headers["Retry-After"] = "1"
         else:
             return None
         return self._send(refusal, last=True)
@@ -191,7 +228,7 @@ class _Exchange(httputil.HTTPMessageDelegate):
         """
         self.moved = time.monotonic()
         self._length += len(chunk)
-        if self._keep and self._length <= MAX_BODY and not self._no_room:
+        if self.key and self._length <= MAX_BODY and not self._no_room:
             try:
                 self._body.write(chunk)
             except OSError as error:
@@ -213,6 +250,8 @@ class _Exchange(httputil.HTTPMessageDelegate):
         self._connection.set_close_callback(self._left)
         try:
             answer = await asyncio.get_running_loop().run_in_executor(self._server.threads, self._ask)
+            if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS and not self._server.draining:
+                await asyncio.sleep(PAUSE_SECONDS)
             self.working, self.moved = False, time.monotonic()
             await self._send(answer)
         finally:
@@ -275,13 +314,32 @@ def _message(status: HTTPStatus, text: str) -> Response:
     return Response(orjson.dumps({"message": text}), status, content_type="application/json")
 
 
-def bind(port: int) -> socket.socket:
-    """Return a socket on a port of this machine's loopback address; it does not listen yet.
+def run_until_stopped(server: Server, ready: str) -> None:
+    """Print that it is ready, and serve until Ctrl-C or SIGTERM; exit with 1 where requests stay unanswered."""
+
+    def stop(number: int, frame: Any) -> None:
+        # A second Ctrl-C ends it at once. A second SIGTERM does not: make passes on one that its children got too.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        server.stop()
+
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last one is Ctrl-Break on Windows, where SIGTERM never comes
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), stop)
+    print(ready, flush=True)  # who reads it may stop us at once
+    if left := server.run():
+        print(f"Stopped after {DRAIN_SECONDS} s with {left} requests unanswered.", file=sys.stderr, flush=True)
+        os._exit(1)  # their threads would keep the process
+
+
+def bind(port: int, host: str = HOST) -> socket.socket:
+    """Return a socket on a port of this machine; it does not listen yet.
 
     Parameters
     ----------
     port : int
         0 for any free one.
+    host : str
+        The address that clients reach: this machine's loopback, or `0.0.0.0` for all that it has.
 
     Raises
     ------
@@ -292,7 +350,7 @@ def bind(port: int) -> socket.socket:
     if os.name != "nt":  # a restart gets the port at once; on Windows this would share the port with other programs
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((HOST, port))
+        listener.bind((host, port))
     except OSError:
         listener.close()
         raise

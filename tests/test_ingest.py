@@ -497,7 +497,7 @@ def test_a_metadata_column_cannot_take_the_place_of_the_kits_own_fields(client, 
 @pytest.mark.parametrize("column", ["main color", "größe", "1st"])
 def test_a_column_that_can_not_be_a_field_is_reported_first(client, folder, colors, column):
     write_table(folder, column, rest="5")
-    with pytest.raises(InvalidRequestError, match=f"'{column}' is no name"):
+    with pytest.raises(InvalidRequestError, match=f"'{column}' is not a valid name"):
         ingest(client, folder, extractor=colors)
     assert client.collections.list()["data"] == []
 

@@ -20,8 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Lines of Python, docstrings included; a larger number is a decision.
-# For local_memora 4,700 were planned; repair, stores that agree after any interruption, and limits took 400 more.
-SIZES = {"helpers/*.py": 2_200, "helpers/**/*.py": 8_500, "local_memora/**/*.py": 5_110}
+# For helpers 8,500 were planned; the checks of the capstone took more.
+# For local_memora 4,700 were planned; repair, stores that agree after any interruption, and limits took 400 more, the
+# class server 1,100: keys, limits and fair turns, the teacher's page, back-ups, HTTPS.
+SIZES = {"helpers/*.py": 2_200, "helpers/**/*.py": 8_600, "local_memora/**/*.py": 6_160}
 LEARNERS = [Requirement(text) for text in PROJECT["dependencies"]]
 EXTRAS = [Requirement(text) for extra in PROJECT["optional-dependencies"].values() for text in extra]
 PACKAGES = ("helpers", "local_memora")
@@ -188,7 +190,7 @@ def test_the_map_shows_every_room_and_imports_run_down_it() -> None:
 def test_the_map_of_the_local_memora_names_every_file() -> None:
     drawn = re.findall(r"^\| `([\w/]+\.py)` \|", (ROOT / "local_memora" / "README.md").read_text("utf-8"), re.MULTILINE)
     files = [path.relative_to(ROOT / "local_memora").as_posix() for path in tracked("local_memora/*.py")]
-    empty = {"__init__.py", *(f"{room}/__init__.py" for room in ("contract", "filters", "verbs"))}
+    empty = {"__init__.py", *(f"{room}/__init__.py" for room in ("classroom", "contract", "filters", "verbs"))}
     empty |= {"engines/lance/__init__.py", "engines/milvus/__init__.py"}
     assert sorted(drawn) == sorted(set(files) - empty)
 

@@ -23,6 +23,7 @@ REQUEST_ITEMS = 10_000  # rows, or query vectors, in one request
 ONCE = {f"{noun}/{verb}" for noun in ("collections", "partitions", "indexes") for verb in ("create", "drop", "rename")}
 ONCE.add("vectors/insert")
 ATTEMPTS = 4  # the first and three more, about 0.2 + 0.4 + 0.8 seconds apart
+LONGEST_PAUSE = 10  # seconds, whatever Memora asks for
 
 T = TypeVar("T")
 
@@ -78,7 +79,7 @@ class Http:
         content = to_json({"project_id": self._project_id, **body})
         send = functools.partial(self._client.post, path, content=content, headers=JSON)
         try:
-            response = send() if path in ONCE else _retrying()(send)
+            response = _retrying(path not in ONCE)(send)
         except (httpx.RequestError, UnicodeError) as error:  # UnicodeError: a host name that DNS can't hold
             raise self._no_answer(path, error) from None
         if response.is_success and (answer := _json_object(response)) is not None:
@@ -101,23 +102,42 @@ class Http:
             )
             late.next_step = "Wait until Memora is less busy, or ask for less in one call."
             return late
-        return errors.UnavailableError(f"Memora at {self.base_url} could not be reached: {self._key.hide(str(error))}.")
+        lost = errors.UnavailableError(f"Memora at {self.base_url} could not be reached: {self._key.hide(str(error))}.")
+        if path in ONCE and isinstance(error, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError):
+            look = "collections.has(...), vectors.get(...) or collections.get_stats(...)"
+            lost.next_step = f"It is not known whether {path} was done. Look with {look} before you send it again."
+        return lost
 
 
-def _retrying() -> tenacity.Retrying:
+def _retrying(repeatable: bool) -> tenacity.Retrying:
     """Return what sends a call again after longer and longer pauses, and returns or raises what came last.
 
-    A call that timed out is not sent again: Memora may still be at work on it, and would only become slower.
+    A call that timed out is not sent again: Memora may still be at work on it, and would only become slower. A call of
+    ONCE is sent again only where Memora has refused it for now and says when to come back.
     """
+    passing = tenacity.retry_if_exception(
+        lambda error: isinstance(error, httpx.RequestError) and not isinstance(error, httpx.TimeoutException)
+    ) | tenacity.retry_if_result(lambda response: response.status_code in PASSING)
     return tenacity.Retrying(
-        retry=tenacity.retry_if_exception(
-            lambda error: isinstance(error, httpx.RequestError) and not isinstance(error, httpx.TimeoutException)
-        )
-        | tenacity.retry_if_result(lambda response: response.status_code in PASSING),
+        retry=passing if repeatable else tenacity.retry_if_result(lambda response: _seconds_to_wait(response) > 0),
         stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_after_delay(TIMEOUT.read or 0),
-        wait=tenacity.wait_exponential(multiplier=0.2) + tenacity.wait_random(0, 0.1),
+        wait=_pause,
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    """Return the seconds to wait: what Memora asks for, at most LONGEST_PAUSE, or longer and longer."""
+    outcome = state.outcome
+    asked = 0 if outcome is None or outcome.failed else _seconds_to_wait(outcome.result())
+    growing = tenacity.wait_exponential(multiplier=0.2) + tenacity.wait_random(0, 0.1)
+    return min(asked, LONGEST_PAUSE) or growing(state)
+
+
+def _seconds_to_wait(response: httpx.Response) -> int:
+    """Return what a 429 says of when to come back; 0 where it says nothing."""
+    asked = response.headers.get("Retry-After", "") if response.status_code == 429 else ""
+    return int(asked) if asked.isdecimal() else 0
 
 
 def _json_object(response: httpx.Response) -> dict[str, Any] | None:

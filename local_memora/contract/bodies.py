@@ -50,9 +50,8 @@ PROJECT_ID = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,254}"
 
 def _project_id(value: str) -> str:
     if not re.fullmatch(PROJECT_ID, value):
-        raise ValueError(
-            f"{value[:60]!r} is not a valid project name: letters, digits, underscores, hyphens, at most 255"
-        )
+        rule = "letters, digits, underscores, hyphens, at most 255"
+        raise ValueError(f"{value[:60]!r} is not a valid project name: {rule}")
     return value
 
 
@@ -69,6 +68,13 @@ Filter = Annotated[
     ),
 ]
 SomeFilter = Annotated[Filter, Field(min_length=1)]
+
+
+class Picks(Wire):
+    """What calls have that return rows: which fields of them, from which partitions."""
+
+    output_fields: OutputFields | None = None
+    partition_names: Names | None = None
 
 
 class Body(Wire):
@@ -108,14 +114,10 @@ class Create(OnCollection):
     params: CreateParams = CreateParams()
 
     @model_validator(mode="after")
-    def _has_a_shape(self) -> "Create":
+    def _says_one_thing(self) -> "Create":
+        """Refuse a body without a shape, and contradictory values: one would be silently ignored."""
         if self.schema_ is None and self.dimension is None:
             raise ValueError("give a schema, or a dimension for the quick set-up")
-        return self
-
-    @model_validator(mode="after")
-    def _says_one_thing(self) -> "Create":
-        """Refuse contradictory values; one would be silently ignored."""
         if self.schema_ and self.dimension not in (None, *(field.dim for field in self.schema_.vectors)):
             raise ValueError(f"dimension is {self.dimension}, but no vector field of the schema has this dim")
         metrics = {index.metric_type for index in self.index_params} or {"COSINE"}
@@ -123,11 +125,8 @@ class Create(OnCollection):
         if explicit and self.metric_type not in metrics:
             raise ValueError(f"metricType is {self.metric_type}, but no index in indexParams has it: say it there")
         schema, dynamic = self.schema_, self.params.enable_dynamic_field
-        if (
-            schema
-            and "enable_dynamic_field" in schema.model_fields_set
-            and dynamic not in (None, schema.enable_dynamic_field)
-        ):
+        said = schema and "enable_dynamic_field" in schema.model_fields_set
+        if schema and said and dynamic not in (None, schema.enable_dynamic_field):
             raise ValueError("enableDynamicField is true in one place and false in the other: schema, params")
         return self
 
@@ -278,19 +277,15 @@ class OneSearch(Wire):
         if self.grouping_field and self.wanted > MAX_GROUPS:
             raise ValueError(f"limit + offset is {self.wanted:,}; with a groupingField at most {MAX_GROUPS:,}")
         if (found := len(self.data) * self.wanted) > MAX_FOUND:
-            raise ValueError(
-                f"{len(self.data):,} queries x (limit + offset) {self.wanted:,} are {found:,} hits; at most "
-                f"{MAX_FOUND:,} in one call: send fewer queries, or a smaller limit"
-            )
+            asked = f"{len(self.data):,} queries x (limit + offset) {self.wanted:,} are {found:,} hits"
+            raise ValueError(f"{asked}; at most {MAX_FOUND:,} in one call: send fewer queries, or a smaller limit")
         return self
 
 
-class Search(OnCollection, OneSearch):
+class Search(OnCollection, OneSearch, Picks):
     """vectors/search: `data` is one vector, or a list of vectors."""
 
-    output_fields: OutputFields | None = None
     search_params: SearchParams = SearchParams()
-    partition_names: Names | None = None
 
 
 class SubSearch(OneSearch):
@@ -328,13 +323,11 @@ class Weighted(Wire):
     params: WeightedParams
 
 
-class HybridSearch(OnCollection):
+class HybridSearch(OnCollection, Picks):
     """vectors/hybrid_search."""
 
     search: Annotated[list[SubSearch], Field(min_length=1, max_length=MAX_SEARCHES)]
     rerank: Annotated[Rrf | Weighted, Field(discriminator="strategy")]
-    output_fields: OutputFields | None = None
-    partition_names: Names | None = None
 
     @model_validator(mode="after")
     def _weighs_each_search(self) -> "HybridSearch":
@@ -344,12 +337,10 @@ class HybridSearch(OnCollection):
         return self
 
 
-class Query(OnCollection):
+class Query(OnCollection, Picks):
     """vectors/query."""
 
     filter: SomeFilter
-    output_fields: OutputFields | None = None
-    partition_names: Names | None = None
 
 
 def _keys(keys: Any) -> list[Any]:
@@ -365,12 +356,10 @@ Keys = Annotated[
 ]
 
 
-class Get(OnCollection):
+class Get(OnCollection, Picks):
     """vectors/get."""
 
     id: Keys
-    output_fields: OutputFields | None = None
-    partition_names: Names | None = None
 
 
 class Delete(OnCollection):

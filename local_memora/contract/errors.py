@@ -30,14 +30,17 @@ class ApiError(Exception):
     Parameters
     ----------
     status : int
-        400 wrong request, 401 wrong key, 404 missing, 409 taken, 410 stored data is gone, damaged or not in the
-        catalogue, 413 too large, 501 another engine can do it, 503 busy, 507 nothing can be written.
+        400 wrong request, 401 wrong key, 403 not with this key, 404 missing, 409 taken, 410 stored data is gone,
+        damaged or not in the catalogue, 413 too large, 429 too much at once, 501 another engine can do it, 503 busy,
+        507 nothing can be written.
     message : str
         What happened, to which input, and what to do.
+    retry_after : int
+        Seconds after which the same call may succeed; 0 where that is not known.
     """
 
-    def __init__(self, status: int, message: str) -> None:
-        self.status = status
+    def __init__(self, status: int, message: str, retry_after: int = 0) -> None:
+        self.status, self.retry_after = status, retry_after
         self.message = message if len(message) <= LONGEST else f"{message[:LONGEST]}..."
         super().__init__(self.message)
 

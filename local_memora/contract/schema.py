@@ -30,9 +30,8 @@ DYNAMIC = "$meta"  # where fields live that are in no schema, named as in Milvus
 
 def _name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,254}", value):
-        raise ValueError(
-            f"{value[:60]!r} is no name: a letter or underscore, then letters, digits, underscores, at most 255"
-        )
+        rule = "a letter or underscore, then letters, digits, underscores, at most 255"
+        raise ValueError(f"{value[:60]!r} is not a valid name: {rule}")
     return value
 
 
@@ -72,10 +71,8 @@ class FieldSchema(Wire):
         if self.data_type == "BinaryVector" and (params.dim or 0) % 8:
             raise ValueError(f"the BinaryVector field {name!r} needs a dim that 8 divides: 8 bits are one byte")
         if self.data_type == "Array" and (self.element_data_type not in SCALARS or params.max_capacity is None):
-            raise ValueError(
-                f"the Array field {name!r} needs an elementDataType ({', '.join(SCALARS)}) and "
-                "elementTypeParams.max_capacity"
-            )
+            needs = f"an elementDataType ({', '.join(SCALARS)}) and elementTypeParams.max_capacity"
+            raise ValueError(f"the Array field {name!r} needs {needs}")
         if self.data_type != "Array" and self.element_data_type is not None:
             raise ValueError(f"elementDataType is for an Array; {name!r} is a {self.data_type}")
         if "VarChar" in (self.data_type, self.element_data_type) and params.max_length is None:
@@ -90,7 +87,7 @@ class FieldSchema(Wire):
 
     @property
     def dim(self) -> int:
-        """How many numbers, or bits, a vector has; 0 for what is none, whatever its parameters say."""
+        """How many numbers, or bits, a vector has; 0 for other types, whatever their parameters say."""
         return (self.element_type_params.dim or 0) if self.data_type in VECTORS else 0
 
     @cached_property
@@ -149,7 +146,7 @@ class CollectionSchema(Wire):
         field = self.by_name.get(name)
         if field is None or field.data_type not in VECTORS:
             there = ", ".join(field.field_name for field in self.vectors)
-            raise ApiError(400, f"{name!r} is no vector field of this collection; there is: {there}")
+            raise ApiError(400, f"{name!r} is not a vector field of this collection; there is: {there}")
         return field
 
 

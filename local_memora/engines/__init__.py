@@ -116,6 +116,9 @@ class Engine(Protocol):
     def fault(self, collection: Collection, error: Exception) -> ApiError | None:
         """Explain why a call about a collection failed; None where the engine can say no more than the error."""
 
+    def size(self, project: str) -> int:
+        """Return how many bytes a project takes on this machine's disk."""
+
     def names(self, project: str) -> list[str]:
         """Return the names of the project's collections."""
 

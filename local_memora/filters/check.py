@@ -64,9 +64,8 @@ def keys_in(schema: CollectionSchema, keys: list[Any]) -> Node:
     for key in keys:
         text, whole = isinstance(key, str), type(key) is int and fits(key)
         if not (text if primary.data_type == "VarChar" else whole):
-            raise ApiError(
-                400, f"{shown(key)} is not a valid {primary.data_type}, the type of the key {primary.field_name!r}"
-            )
+            kind = f"{primary.data_type}, the type of the key {primary.field_name!r}"
+            raise ApiError(400, f"{shown(key)} is not a valid {kind}")
     return one_of(primary, keys)
 
 
@@ -151,7 +150,7 @@ def _literal_kind(node: Literal) -> str:
         try:
             node.value.encode()
         except UnicodeEncodeError:
-            raise wrong(node.at, "half of a surrogate pair is no letter") from None
+            raise wrong(node.at, "half of a surrogate pair is not a letter") from None
         return "text"
     if isinstance(node.value, int) and not fits(node.value):
         raise wrong(node.at, f"{node.value} does not fit into 64 bits")
@@ -167,9 +166,8 @@ def _field_kind(node: Field, schema: CollectionSchema) -> str:
     if node.data_type in ("JSON", "Dynamic"):
         return "json"
     if node.data_type not in KINDS:
-        advice = (
-            "use array_contains(...), or an element [0]" if node.data_type == "Array" else "filters can't look at it"
-        )
+        use = "use array_contains(...), or an element [0]"
+        advice = use if node.data_type == "Array" else "filters can't look at it"
         raise wrong(node.at, f"{node.name!r} is a {node.data_type}: {advice}")
     return KINDS[node.data_type]
 

@@ -184,11 +184,8 @@ def _refuse_too_many(tree: Node) -> None:
             items += sum(map(len, lists))
             waiting += [operand for operand in node.operands if isinstance(operand, Node)]
     if parts > MAX_PARTS or items > MAX_ITEMS:
-        raise ApiError(
-            400,
-            f"the filter has {parts:,} parts and {items:,} values in lists; at most {MAX_PARTS:,} parts and "
-            f"{MAX_ITEMS:,} values: ask in several calls",
-        )
+        most = f"at most {MAX_PARTS:,} parts and {MAX_ITEMS:,} values: ask in several calls"
+        raise ApiError(400, f"the filter has {parts:,} parts and {items:,} values in lists; {most}")
 
 
 def wrong(at: int, message: str, status: int = 400) -> ApiError:

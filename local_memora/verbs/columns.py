@@ -122,15 +122,11 @@ def vectors(values: list[Any], field: FieldSchema) -> np.ndarray:
         if not isinstance(value, list):
             raise ApiError(400, f"vector {number} for {what}: {shown(value)} is not a list of numbers")
         if binary and (len(value) != length or not all(type(x) is int and 0 <= x < 256 for x in value)):
-            raise ApiError(
-                400, f"vector {number} for {what}: {field.dim} bits are a list of {length} bytes, 0 to 255 each"
-            )
+            wanted = f"{field.dim} bits are a list of {length} bytes, 0 to 255 each"
+            raise ApiError(400, f"vector {number} for {what}: {wanted}")
         if len(value) != length:
-            raise ApiError(
-                400,
-                f"this collection stores vectors of {length} numbers; yours has {len(value)}: was it made by another "
-                f"model? (vector {number} for {what})",
-            )
+            lengths = f"this collection stores vectors of {length} numbers; yours has {len(value)}"
+            raise ApiError(400, f"{lengths}: was it made by another model? (vector {number} for {what})")
         if not binary:
             try:
                 sum(value)  # numpy would take texts of digits

@@ -74,9 +74,8 @@ def _refuse_known_keys(service: Service, collection: Collection, keys: list[Any]
         return
     if known := service.engine.count(collection, where, None):
         examples = ", ".join(shown(row[primary]) for row in service.engine.query(collection, where, [primary], 3, None))
-        raise ApiError(
-            409, f"{known} of these keys are stored already ({primary}: {examples}...); nothing was inserted"
-        )
+        which = f"{known} of these keys are stored already ({primary}: {examples}...)"
+        raise ApiError(409, f"{which}; nothing was inserted")
 
 
 def _refuse_zero_vectors(collection: Collection, stored: dict[str, Any]) -> None:

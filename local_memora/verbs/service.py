@@ -72,7 +72,7 @@ class Service:
     @contextmanager
     def naming(self, project: str, name: str) -> Iterator[None]:
         """Wait for the turn to give a name that is free; refuse with 409 one that is taken."""
-        self._refuse_taken(project, name)  # also where all data was removed: no lock is to come back first
+        self._refuse_taken(project, name)  # if the data was deleted, refuse before a lock file recreates the folder
         with self._lock("names", name):
             self._refuse_taken(project, name)
             yield
@@ -188,7 +188,6 @@ def known_partition(collection: Collection, name: str) -> str:
 def without_partition_key(collection: Collection) -> Collection:
     """Return the collection, or refuse with 400 where partitions are the engine's affair."""
     if key := collection.schema.partition_key:
-        raise ApiError(
-            400, f"the partition key {key.field_name!r} makes the partitions of {collection.name!r}: don't name one"
-        )
+        why = f"the partition key {key.field_name!r} makes the partitions of {collection.name!r}"
+        raise ApiError(400, f"{why}: don't name one")
     return collection

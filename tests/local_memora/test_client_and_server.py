@@ -449,7 +449,7 @@ def test_a_second_index_on_a_field_or_an_index_on_no_vector_is_refused(client):
         (
             Index("L2", "n", "by_n", FLAT),
             InvalidRequestError,
-            "'n' is no vector field of this collection; there is: v, w",
+            "'n' is not a vector field of this collection; there is: v, w",
         ),
         (Index("HAMMING", "w", "by_w", FLAT), InvalidRequestError, "HAMMING compares BinaryVector"),
     ):

@@ -767,6 +767,40 @@ def test_a_server_that_recovers_gives_the_answer_with_no_error(waits):
     assert len(sent) == 3
 
 
+@pytest.mark.parametrize("name", ["vectors/insert", "collections/create", "vectors/search"])
+@pytest.mark.parametrize(("asked", "waited"), [("2", 2), ("3600", 10)])
+def test_a_call_refused_for_now_is_sent_again_when_memora_says(name, asked, waited, waits):
+    """A busy class server refuses before anything is done, so that an insert may be sent again, too."""
+    client, sent = watched(httpx.Response(429, headers={"Retry-After": asked}), ok({"insertCount": 1}))
+    CALLS[name][0](client)
+    assert len(sent) == 2
+    assert waits == [waited]
+
+
+def test_a_call_refused_for_ever_ends_with_the_reason(waits):
+    client, sent = watched(httpx.Response(429, headers={"Retry-After": "1"}, json={"message": "too many"}))
+    with pytest.raises(UnavailableError, match="too many"):
+        CALLS["vectors/insert"][0](client)
+    assert len(sent) == 4
+
+
+@pytest.mark.parametrize("failure", [httpx.ReadError("reset"), httpx.RemoteProtocolError("disconnected")], ids=repr)
+def test_a_write_that_lost_its_answer_says_to_look_first(failure, waits):
+    client, sent = watched(failure)
+    with pytest.raises(UnavailableError, match="It is not known whether vectors/insert was done"):
+        CALLS["vectors/insert"][0](client)
+    assert len(sent) == 1
+    with pytest.raises(UnavailableError, match="try again"):
+        CALLS["vectors/upsert"][0](client)  # may be done twice: it was sent again, and may be once more
+
+
+def test_a_write_that_was_never_sent_does_not_say_so(waits):
+    client, _ = watched(httpx.ConnectError("refused"))
+    with pytest.raises(UnavailableError, match=r"(?s)could not be reached.*try again") as caught:
+        CALLS["vectors/insert"][0](client)
+    assert "not known" not in str(caught.value)
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 500, 501, 504])
 def test_a_refusal_or_a_bug_is_not_asked_again(status, waits):
     client, sent = watched(httpx.Response(status, json={"message": "no"}))

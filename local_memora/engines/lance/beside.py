@@ -3,6 +3,7 @@
 import re
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,15 @@ def holds_rows(table: Path) -> bool:
 def holds_versions(table: Path) -> bool:
     """Return whether there is anything that LanceDB could open."""
     return any((table / "_versions").glob("*.manifest"))
+
+
+def size(table: Path) -> int:
+    """Return how many bytes a table takes on disk, old versions included."""
+    total = 0
+    for path in table.rglob("*"):
+        with suppress(OSError):  # another process has removed it meanwhile
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def remove(table: Path) -> None:

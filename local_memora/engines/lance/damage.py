@@ -1,4 +1,4 @@
-"""Why a store can't be used, as far as its files show: the reason that is told, and what helps."""
+"""Why a store can't be used, as far as its files show, and what helps."""
 
 import errno
 import os
@@ -15,12 +15,7 @@ from local_memora.engines import Collection
 from local_memora.engines.lance import beside
 from local_memora.engines.lance.search import DISTANCE
 
-FILES = {
-    errno.ENOENT,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.EIO,
-}  # what the system says of files that are not as they were
+FILES = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO}  # a file is not as it was
 REMEDY = "put the data folder back from a copy, or drop the collection and ingest it again; other collections go on"
 
 
@@ -70,9 +65,6 @@ def refuse_without_links(folder: Path) -> None:
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            reason = os.strerror(error.errno or 0)
-            raise ApiError(
-                507,
-                f"the file system of the data folder has no hard links ({reason}), which the embedded engine needs: "
-                "set MEMORA_HOME, or --engine, to a folder on this machine's own disk",
-            ) from None
+            why = f"the file system of the data folder has no hard links ({os.strerror(error.errno or 0)})"
+            advice = "set MEMORA_HOME, or --engine, to a folder on this machine's own disk"
+            raise ApiError(507, f"{why}, which the embedded engine needs: {advice}") from None

@@ -39,7 +39,7 @@ class LanceEngine:
         # Interval 0: every read looks for what other processes wrote.
         self._db = lancedb.connect(self._tables, read_consistency_interval=timedelta(0))
         self._open: dict[int, lancedb.table.Table] = {}
-        self._damaged: dict[int, Collection] = {}
+        self._damaged: set[int] = set()
         self._has_links = False
 
     def check(self) -> None:
@@ -51,13 +51,16 @@ class LanceEngine:
             raise ApiError(503, "; ".join(faults))
 
     def fault(self, collection: Collection, error: Exception) -> ApiError | None:
+        self._forget(collection)
+        if unwritable(error) or not (found := damage.found_in(self._db, self._tables, collection)):
+            return None
+        log.error("c%d: %s", collection.id, error)
+        self._damaged.add(collection.id)
+        return ApiError(410, found)
+
+    def _forget(self, collection: Collection) -> None:
         self._open.pop(collection.id, None)
-        self._damaged.pop(collection.id, None)
-        if not (unwritable(error) or not (found := damage.found_in(self._db, self._tables, collection))):
-            log.error("c%d: %s", collection.id, error)
-            self._damaged[collection.id] = collection
-            return ApiError(410, found)
-        return None
+        self._damaged.discard(collection.id)
 
     def _table(self, collection: Collection) -> lancedb.table.Table:
         if collection.id not in self._open:
@@ -81,6 +84,10 @@ class LanceEngine:
         if not self._has_links:
             damage.refuse_without_links(self._home)
             self._has_links = True
+
+    def size(self, project: str) -> int:
+        found = [collection for name in self.names(project) if (collection := self.find(project, name))]
+        return sum(beside.size(beside.table(self._tables, collection.id)) for collection in found)
 
     # structure
 
@@ -116,8 +123,7 @@ class LanceEngine:
 
     def drop(self, collection: Collection) -> None:
         self._catalogue.drop(collection)
-        self._open.pop(collection.id, None)
-        self._damaged.pop(collection.id, None)
+        self._forget(collection)
         self._catalogue.sweep()
 
     def rename(self, collection: Collection, name: str) -> None:
@@ -157,7 +163,7 @@ class LanceEngine:
             raise
 
     def _refuse_zero_vectors(self, collection: Collection, index: IndexSpec) -> None:
-        """Lance would leave them out of every search by COSINE, without a word."""
+        """Lance would silently leave them out of every search by COSINE."""
         zero = np.zeros((1, collection.schema.vector_field(index.field_name).dim), np.float32)
         (hits,) = self.search(collection, SearchRequest(zero, index.field_name, "L2", 1))
         for distance, row in hits:
@@ -213,10 +219,8 @@ class LanceEngine:
     def query(
         self, collection: Collection, where: Node, fields: list[str], limit: int, partitions: list[str] | None
     ) -> list[Row]:
-        found = (
-            self._table(collection).search().where(condition(where, partitions) or "true").select(fields).limit(limit)
-        )
-        return rows_of(collection.schema, run(found.to_arrow), fields)
+        found = self._table(collection).search().where(condition(where, partitions) or "true")
+        return rows_of(collection.schema, run(found.select(fields).limit(limit).to_arrow), fields)
 
     def search(self, collection: Collection, request: SearchRequest) -> list[list[tuple[float, Row]]]:
         # request.ignore_growing needs no care: every row is seen at once, indexed or not

@@ -151,7 +151,7 @@ def _next_id(db: lancedb.DBConnection, entry: Entry) -> int:
         return entry["next_id"]
     try:
         keys = db.open_table(f"c{entry['id']}").search().select([schema.primary.field_name]).to_arrow()
-    except Exception:  # told below, with what to do
+    except Exception:  # _damage reports it, with what to do
         return entry["next_id"]
     return max(entry["next_id"], (pc.max(keys[schema.primary.field_name]).as_py() or 0) + 1)
 

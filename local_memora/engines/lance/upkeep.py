@@ -11,6 +11,7 @@ from lancedb.index import HnswFlat, IvfFlat
 
 from local_memora.contract.schema import IndexSpec
 from local_memora.engines import Collection
+from local_memora.engines.lance import beside
 from local_memora.engines.lance.catalogue import Catalogue
 from local_memora.engines.lance.search import DISTANCE
 
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def after_write(table: lancedb.table.Table, collection: Collection, catalogue: Catalogue) -> None:
-    """Merge files and build indexes where it is time; a failure is none of the write, which is stored by now."""
+    """Merge files and build indexes where it is time; a failure here does not undo the write."""
     try:
         merge = table.version % TIDY_EVERY == 0 or (table.version % LOOK_EVERY == 0 and _old_are_large(table))
         if merge:
@@ -71,8 +72,7 @@ def _merge_files(table: lancedb.table.Table, keep: timedelta) -> None:
 
 def _old_are_large(table: lancedb.table.Table) -> bool:
     live: int = cast(dict[str, Any], table.stats())["total_bytes"]
-    on_disk = sum(path.stat().st_size for path in Path(cast(Any, table).uri).rglob("*") if path.is_file())
-    return on_disk - live > max(live, OLD_BYTES)
+    return beside.size(Path(cast(Any, table).uri)) - live > max(live, OLD_BYTES)
 
 
 def _build_if_due(

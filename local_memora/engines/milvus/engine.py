@@ -46,7 +46,9 @@ TYPES = {
 }
 NAMES: dict[Any, Any] = {kind: name for name, kind in TYPES.items()}
 RESERVED = {"RowID", "Timestamp"}
-EXACT = "_exact_"  # Milvus loads no field without an index: where none is defined we make a FLAT one and don't tell
+EXACT = (
+    "_exact_"  # Milvus loads no field without an index: where none is defined we make a FLAT one, which no answer shows
+)
 SECONDS = 60  # for one call
 NOT_FOUND, NO_DATABASE = 100, 800  # Milvus' error codes
 REFUSED_FILTER = ("cannot parse expression", "predicate is not a boolean", "unsupported", "is not supported in")
@@ -91,11 +93,8 @@ class MilvusEngine:
 
     def _client(self, project: str) -> MilvusClient:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", project):
-            raise ApiError(
-                501,
-                f"the project {project!r} can't be a Milvus database: letters, digits and underscores only, no digit "
-                f"first; {EMBEDDED} takes it",
-            )
+            rule = "letters, digits and underscores only, no digit first"
+            raise ApiError(501, f"the project {project!r} can't be a Milvus database: {rule}; {EMBEDDED} takes it")
         if project not in self._clients:
             self._clients[project] = MilvusClient(self._url, token=self._token, db_name=project, timeout=SECONDS)
         return self._clients[project]
@@ -109,15 +108,16 @@ class MilvusEngine:
             reason = str(error.message)
             if any(words in reason for words in REFUSED_FILTER):
                 why = reason.rsplit("error: ", 1)[-1].split("\n")[0][:200]
-                raise ApiError(
-                    501, f"filter: {MILVUS} can't evaluate it ({why}); {EMBEDDED} can, but for parts of JSON and Arrays"
-                ) from None
+                others = f"{EMBEDDED} can, but for parts of JSON and Arrays"
+                raise ApiError(501, f"filter: {MILVUS} can't evaluate it ({why}); {others}") from None
             if "connect" in reason.lower() or "unavailable" in reason.lower() or "deadline" in reason.lower():
                 where = without_password(self._url)
-                raise ApiError(  # pymilvus says the same of both
-                    503, f"the Milvus server at {where} does not answer: is it running, is MEMORA_ENGINE_TOKEN right?"
-                ) from None
+                ask = "is it running, is MEMORA_ENGINE_TOKEN right?"  # pymilvus says the same of both
+                raise ApiError(503, f"the Milvus server at {where} does not answer: {ask}") from None
             raise
+
+    def size(self, project: str) -> int:
+        return 0  # it lies on the server
 
     # structure
 
@@ -170,9 +170,8 @@ class MilvusEngine:
         self, project: str, name: str, schema: CollectionSchema, indexes: list[IndexSpec], params: CreateParams
     ) -> None:
         if self._old and len(schema.vectors) > 1:
-            raise ApiError(
-                501, f"this Milvus server is older than 2.4: one vector field only; {EMBEDDED} takes several"
-            )
+            only = "this Milvus server is older than 2.4: one vector field only"
+            raise ApiError(501, f"{only}; {EMBEDDED} takes several")
         if taken := RESERVED & schema.by_name.keys():
             raise ApiError(400, f"the field name {min(taken)!r} is taken by the engine; choose another")
         client = self._client(project)
@@ -323,51 +322,35 @@ class MilvusEngine:
 
     def count(self, collection: Collection, where: Node | None, partitions: list[str] | None) -> int:
         if collection.released.intersection(partitions or collection.partitions):
-            raise ApiError(
-                501, f"{MILVUS} counts loaded rows only: load {collection.name!r} first; {EMBEDDED} counts all"
-            )
+            advice = f"load {collection.name!r} first; {EMBEDDED} counts all"
+            raise ApiError(501, f"{MILVUS} counts loaded rows only: {advice}")
+        asked = self._read(collection, where, partitions)
         with self._asking():
-            (row,) = self._client(collection.project).query(
-                collection.name,
-                filter=self._expression(where),
-                output_fields=["count(*)"],
-                partition_names=partitions,
-                consistency_level="Strong",
-            )
+            (row,) = self._client(collection.project).query(**asked, output_fields=["count(*)"])
         return row["count(*)"]
 
     def query(
         self, collection: Collection, where: Node, fields: list[str], limit: int, partitions: list[str] | None
     ) -> list[Row]:
+        asked = self._read(collection, where, partitions)
         with self._asking():
-            found = self._client(collection.project).query(
-                collection.name,
-                filter=self._expression(where),
-                output_fields=fields,
-                limit=limit,
-                partition_names=partitions,
-                consistency_level="Strong",
-            )
+            found = self._client(collection.project).query(**asked, output_fields=fields, limit=limit)
         return [_row(collection.schema, row, fields) for row in found]
 
     def search(self, collection: Collection, request: SearchRequest) -> list[list[tuple[float, Row]]]:
         binary = request.vectors.dtype == np.uint8
         if request.index is None and request.metric not in ("COSINE", "HAMMING"):
-            raise ApiError(
-                501, f"without an index {MILVUS} compares by COSINE: create one with {request.metric}; {EMBEDDED} can"
-            )
+            advice = f"create one with {request.metric}; {EMBEDDED} can"
+            raise ApiError(501, f"without an index {MILVUS} compares by COSINE: {advice}")
         primary = collection.schema.primary.field_name
         with self._asking():
             found = self._client(collection.project).search(
-                collection.name,
+                **self._read(collection, request.where, request.partitions),
                 data=[vector.tobytes() for vector in request.vectors] if binary else request.vectors.tolist(),
                 anns_field=request.field,
-                filter=self._expression(request.where),
                 limit=request.limit,
                 output_fields=request.fields,
                 search_params=_search_params(request),
-                partition_names=request.partitions,
-                consistency_level="Strong",
             )
         return [
             [
@@ -376,6 +359,11 @@ class MilvusEngine:
             ]
             for hits in found
         ]
+
+    def _read(self, collection: Collection, where: Node | None, partitions: list[str] | None) -> dict[str, Any]:
+        """Return what every read asks for."""
+        rows = {"filter": self._expression(where), "partition_names": partitions}
+        return {"collection_name": collection.name, **rows, "consistency_level": "Strong"}
 
     def _expression(self, where: Node | None) -> str:
         return "" if where is None else condition(where, old=self._old)
@@ -414,7 +402,7 @@ def _search_params(request: SearchRequest) -> dict[str, Any]:
     if knobs.ef:
         params["ef"] = max(knobs.ef, request.limit)  # Milvus refuses less
     if knobs.radius is not None or knobs.range_filter is not None:
-        # without a radius Milvus would leave range_filter out, without a word
+        # without a radius Milvus would silently leave range_filter out
         boundless = 3e38 if request.metric in ("L2", "HAMMING") else -3e38
         params["radius"] = boundless if knobs.radius is None else knobs.radius
     if knobs.range_filter is not None:
@@ -479,9 +467,8 @@ def _schema(told: dict[str, Any]) -> CollectionSchema:
             fields_=fields, auto_id=told["auto_id"], enable_dynamic_field=told["enable_dynamic_field"]
         )
     except (KeyError, ValidationError):
-        raise ApiError(
-            501, f"the collection {told['collection_name']!r} was made elsewhere, with fields that Memora does not know"
-        ) from None
+        name = told["collection_name"]
+        raise ApiError(501, f"{name!r} was made elsewhere, with fields that Memora does not know") from None
 
 
 def _milvus_rows(collection: Collection, columns: dict[str, Any]) -> list[dict[str, Any]]:

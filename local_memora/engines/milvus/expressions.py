@@ -102,7 +102,7 @@ def _bounds(node: Operation) -> list[tuple[str, str, int]]:
     field, literal = sorted(node.operands, key=lambda part: isinstance(part, Literal))
     number = literal.value if isinstance(literal, Literal) else None
     if not isinstance(field, Field) or not isinstance(number, int) or node.kind not in ("int", "json"):
-        return []  # Milvus refuses it, or it is no sum of whole numbers
+        return []  # Milvus refuses it, or it does not add whole numbers
     half = 2 ** (INTEGERS.get(field.data_type, 64) - 1)  # JSON may hold any
     if node.operator in ("/", "%"):
         if number == -1 and half == 2**63:
@@ -129,16 +129,12 @@ def _refusal(node: Operation) -> ApiError:
 def _refuse_pattern(node: Operation) -> None:
     pattern = node.operands[1].value
     if any(sign in pattern.removesuffix("%") for sign in "%_\\"):
-        raise wrong(
-            node.at, f"this Milvus server is older than 2.4 and knows only like 'start%'; {EMBEDDED} knows all", 501
-        )
+        old = "this Milvus server is older than 2.4 and knows only like 'start%'"
+        raise wrong(node.at, f"{old}; {EMBEDDED} knows all", 501)
 
 
 def _refuse_whole_numbers(node: Operation) -> None:
     for part in node.operands:
         if isinstance(part, Field) and part.data_type in INTEGERS:  # it would find nothing
-            raise wrong(
-                node.at,
-                f"{MILVUS} can't calculate with the whole numbers of {part.name!r} and fractions; {EMBEDDED} can",
-                501,
-            )
+            mixed = f"the whole numbers of {part.name!r} and fractions"
+            raise wrong(node.at, f"{MILVUS} can't calculate with {mixed}; {EMBEDDED} can", 501)
