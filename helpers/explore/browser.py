@@ -79,6 +79,25 @@ class Slider(anywidget.AnyWidget):
     step = traitlets.Float(1.0).tag(sync=True)
 
 
+class Chips(anywidget.AnyWidget):
+    """Values to choose, as buttons that stay pressed.
+
+    Attributes
+    ----------
+    label : str
+        What the values are of.
+    values : list of [str, int]
+        Each value, and how many pictures have it.
+    value : tuple of str
+        The chosen ones, in the order in which they were chosen; the browser writes it.
+    """
+
+    _esm, _css = HERE / "chips.js", STYLE
+    label = traitlets.Unicode("").tag(sync=True)
+    values: traitlets.List = traitlets.List().tag(sync=True)
+    value: traitlets.Tuple = traitlets.Tuple().tag(sync=True)
+
+
 class Call(anywidget.AnyWidget):
     """Lines of `code` with a button that copies them."""
 

@@ -39,8 +39,8 @@ export default { render({ model, el }) {
     image.hidden = !picture.byteLength;
     if (picture.byteLength) image.src = src = url(picture);
     image.alt = model.get("alt");
-    hint.textContent = picture.byteLength ? "Drag a box to search by a part. Drop another picture here." :
-      "Or drop a picture here.";
+    hint.textContent = picture.byteLength ? "Drag a box to search by a part. Drop or paste another picture here." :
+      "Or drop a picture here, or paste one.";
   };
   const at = (e) => {
     const r = image.getBoundingClientRect(), cut = (x) => Math.min(1, Math.max(0, x));
@@ -69,10 +69,18 @@ export default { render({ model, el }) {
     // a picture dragged out of another page may come without its file; that is told, not passed over
     give(e.dataTransfer.files[0] || new File([], "What was dropped"));
   };
+  // a picture in the clipboard, pasted anywhere in this panel; where nothing has the focus, in the page's first panel
+  const paste = (e) => {
+    const panel = el.closest(".memora-panel"), nowhere = e.target === document.body;
+    if (!panel || (nowhere ? panel !== document.querySelector(".memora-panel") : !panel.contains(e.target))) return;
+    if (e.clipboardData.files.length) { e.preventDefault(); give(e.clipboardData.files[0]); }
+  };
+  document.addEventListener("paste", paste);
   el.querySelector("button").onclick = () => input.click();
   input.onchange = () => { if (input.files.length) give(input.files[0]); input.value = ""; };  // else the same file again would be no change
   model.on("change:kept", () => remember(model));
   model.on("change:picture", draw);
   model.on("change:box", () => show(model.get("box")));
   draw(); show(model.get("box")); remember(model);
+  return () => document.removeEventListener("paste", paste);
 } };

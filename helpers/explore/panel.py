@@ -5,6 +5,7 @@ import html
 import re
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import ipywidgets as widgets
 from PIL import Image
 
 from helpers.connect import COLLECTION
-from helpers.explore.browser import STYLE, Call, Cropper, Gallery, Slider
+from helpers.explore.browser import STYLE, Call, Chips, Cropper, Gallery, Slider
 from helpers.explore.explain import overlay
 from helpers.explore.pictures import VIEW, figure, jpeg, side_by_side, thumbnail, words
 from helpers.explore.session import CHOICES, MAX_BYTES, SearchSession, too_large
@@ -205,8 +206,9 @@ class SearchPanel(widgets.VBox):
             widgets.Dropdown(description=name, options=values, disabled=len(values) < 2)
             for name, values in (("Network", list(session.extractors)), ("Metric", session.metrics))
         )
+        count = {name: Counter(hit.metadata[name] for hit in session.pictures) for name in session.choices}
         self._filters = {
-            name: widgets.SelectMultiple(description=name.capitalize(), options=values, rows=min(5, len(values)))
+            name: Chips(label=name.capitalize(), values=[[value, count[name][value]] for value in values])
             for name, values in session.choices.items()
         }
         self._clear = _button("Clear filters", session.clear_filters)
@@ -401,7 +403,7 @@ class SearchPanel(widgets.VBox):
             [widgets.VBox([self._shelf, self._gallery])], titles=["Pick one of our pictures"], selected_index=0
         )
         choose.add_class("memora-choose")
-        for wide in (self._shelf, self._words, self._address, self._network, self._metric, *self._filters.values()):
+        for wide in (self._shelf, self._words, self._address, self._network, self._metric):
             wide.layout.width = "auto"
         for text, button in ((self._words, self._find), (self._address, self._get)):
             text.layout.flex, text.layout.min_width = "1", "0"
@@ -426,12 +428,10 @@ class SearchPanel(widgets.VBox):
             (self._least, "Leave out what is less similar than this; 0 shows all."),
             (self._network, "What turns pictures into vectors. `make models` fetches another one."),
             (self._metric, "What near means. An index knows one metric."),
-            *(
-                (control, "Only these; none chosen: all. Ctrl or Shift chooses several.")
-                for control in self._filters.values()
-            ),
         ]
-        controls = widgets.VBox([part for control, text in rows for part in (control, _help(text))] + [self._clear])
+        shown = [part for control, text in rows for part in (control, _help(text))]
+        only = [_help("Only these, with how many there are; none chosen: all."), *self._filters.values(), self._clear]
+        controls = widgets.VBox([*shown, *(only if self._filters else [])])
         told = "For a picture, `vector` is `extractor.embed([picture])[0]` (lesson 4); here, `panel.session.vector`."
         results = widgets.VBox([widgets.HBox([self._back, self._again, self._clear_here]), self._hits, self._details,
             widgets.HTML("<h4>The call</h4>"), self._call, _help(told)])  # fmt: skip

@@ -7,6 +7,7 @@ or where MEMORA_ARTEFACTS says.
 from __future__ import annotations
 
 import base64
+import io
 import os
 import re
 import shutil
@@ -206,6 +207,10 @@ def details_of(page: Page, rank: int) -> Locator:
     return page.locator(".memora-hits li").nth(rank - 1).get_by_role("button", name="Details of")
 
 
+def chip(page: Page, field: str, value: str) -> Locator:
+    return page.get_by_role("group", name=field).locator(f"button[value='{value}']")
+
+
 def slider(page: Page, name: str) -> Locator:
     return page.get_by_label(name).and_(page.locator("input[type=range]"))
 
@@ -314,6 +319,24 @@ def test_a_file_can_be_dropped(page, same, picture):
     )
     page.locator(".memora-drop").dispatch_event("drop", {"dataTransfer": transfer})
     expect(status(page)).to_have_text("10 pictures most like dropped.jpg.")
+    assert hits(page) == ids(same)
+
+
+def test_a_picture_in_the_clipboard_is_pasted_where_nothing_has_the_focus(page, same):
+    starter(page, GUITAR).click()
+    expect(status(page)).to_contain_text("guitar_1.jpg")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    png = io.BytesIO()
+    Image.open(DATA / MUG).convert("RGB").save(png, "PNG")
+    page.evaluate(
+        """async (text) => { const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+        const picture = new Blob([bytes], { type: "image/png" });
+        await navigator.clipboard.write([new ClipboardItem({ "image/png": picture })]);
+        document.activeElement.blur(); }""",
+        base64.b64encode(png.getvalue()).decode(),
+    )
+    page.keyboard.press("Control+v")
+    expect(status(page)).to_have_text("10 pictures most like image.png.")  # as browsers call what has no name
     assert hits(page) == ids(same)
 
 
@@ -430,16 +453,36 @@ def test_the_number_of_results_follows_the_slider_the_last_position_wins(page, s
 
 def test_a_filter_that_nothing_passes_is_cleared_by_one_button(page):
     before = hits(page)
-    page.get_by_label("Material").select_option(["cap"])
-    page.get_by_label("Category").select_option(["mug"])
+    chip(page, "Material", "cap").click()
+    chip(page, "Category", "mug").click()
     expect(status(page)).to_have_text("No picture passes this filter.")
     expect(page.locator(".memora-hits li")).to_have_count(0)
     keep(page, "nothing-found")
     button(page, "Clear filters").click()
     expect(status(page)).to_contain_text("10 pictures most like mug_1.jpg")
     assert hits(page) == before
-    assert page.get_by_label("Category").evaluate("e => e.selectedOptions.length") == 0
+    expect(page.locator(".memora-chips [aria-pressed=true]")).to_have_count(0)
     assert focus(page)["key"] == before[0], "the button is gone; the focus goes on to the hits"
+
+
+def test_chips_count_pictures_and_are_chosen_and_freed_by_the_keyboard(page, same):
+    red = chip(page, "Color", "red")
+    count = sum(hit.metadata["color"] == "red" for hit in same.pictures)
+    expect(red).to_have_text(f"red {count}")
+    page.get_by_role("group", name="Color").locator("button").first.focus()
+    while focus(page)["name"] != f"red {count}":
+        page.keyboard.press("ArrowRight")
+    assert focus(page)["visible"]
+    page.keyboard.press("Space")
+    expect(red).to_have_attribute("aria-pressed", "true")
+    same.allow("color", "red")
+    expect(status(page)).to_have_text(same.message)
+    assert hits(page) == ids(same)
+    assert focus(page)["name"] == f"red {count}", "choosing must not move the focus"
+    page.keyboard.press("Space")
+    same.allow("color")
+    expect(status(page)).to_have_text(same.message)
+    assert hits(page) == ids(same)
 
 
 def test_a_click_on_a_hit_goes_on_from_it_and_back_returns(page):
@@ -524,10 +567,11 @@ def test_details_show_the_hit_beside_the_query_and_say_why(page, same):
 
 
 def test_the_call_that_can_be_copied_is_the_one_that_was_made(page, same):
-    page.get_by_label("Category").select_option(["mug", "bucket"])
+    for kind in ("mug", "bucket"):
+        chip(page, "Category", kind).click()
     slider(page, "Results").fill("4")
     slider(page, "Similarity").fill("0.3")
-    same.allow("category", "bucket", "mug")
+    same.allow("category", "mug", "bucket")
     same.change(limit=4, least_similarity=0.3)
     expect(status(page)).to_have_text(same.message)
     assert hits(page) == ids(same)
