@@ -15,6 +15,10 @@ SITE := $(VENV)/lib/python3*/site-packages
 unexport PYTHONDONTWRITEBYTECODE
 UV ?= $(shell command -v uv 2>/dev/null)
 INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install --no-compile) --quiet --constraint constraints.txt
+# From a USB stick that `make pack` filled, without internet: make demo PACK=/media/ada/STICK
+ifneq ($(PACK),)
+INSTALL := $(BIN)/python -m pip install --no-compile --no-index --find-links "$(PACK)/wheels" --quiet --constraint constraints.txt
+endif
 # uv does not read pip's settings: who asked pip for PyTorch's CPU build gets it from uv too.
 ifneq ($(findstring /whl/cpu,$(PIP_EXTRA_INDEX_URL)$(PIP_INDEX_URL)),)
 export UV_TORCH_BACKEND ?= cpu
@@ -29,7 +33,7 @@ FETCH_dev := 30 MB
 FETCH_milvus := 20 MB
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab app serve preflight models clean class progress handouts edition test test-all lint notebooks bench site lock
+.PHONY: help setup demo lab app serve preflight models clean class progress handouts edition pack test test-all lint notebooks bench site lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1|\2/' | awk -F'|' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -43,6 +47,7 @@ $(STAMP): pyproject.toml constraints.txt
 		|| { echo "This kit needs Python 3.11 or newer; '$(PYTHON)' is older. Try: make PYTHON=python3.12 setup"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' \
 		|| { echo "Python's venv is missing. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	$(if $(PACK),@$(PYTHON) -m teaching.stick "$(PACK)")
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) --editable .
 	@rm -rf $(SITE)/torch/test $(SITE)/torch/bin/test_*
@@ -95,6 +100,9 @@ handouts: $(STAMP) ## write slides, glossary, cheat sheet, quiz and more as page
 
 edition: $(STAMP) ## write dist/student, dist/teacher and dist/nbgrader; ZIP=1 also as archives
 	@$(BIN)/python -m teaching.editions $(if $(ZIP),--zip)
+
+pack: $(STAMP) ## gather all that a class needs without internet in dist/pack: PLATFORMS="linux-x86_64 macos-arm64" PYTHONS="3.12"
+	@$(BIN)/python -m teaching.pack $(if $(PLATFORMS),--platforms $(PLATFORMS)) $(if $(PYTHONS),--pythons $(PYTHONS))
 
 # JOBS is how many tests run at once; each takes up to 2 GB of memory. TEST is what else pytest is told.
 JOBS ?= 2

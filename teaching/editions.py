@@ -36,7 +36,7 @@ FILES = (
     "pyproject.toml",
 )
 TEACHING = ROOT / "docs" / "teaching"
-FOR_STUDENTS = ("__init__.py", "preflight.py")  # of this package
+FOR_STUDENTS = ("__init__.py", "preflight.py", "stick.py")  # of this package
 # The Makefile is cut at these lines.
 CUT = {"student": "# ---- For teachers", "teacher": "# ---- For contributors"}
 NBGRADER_CONFIG = """# nbgrader's settings for this course: an answer is written above the cell's last line.

@@ -41,6 +41,7 @@ BROUGHT_BY = {
     "nbconvert": "jupyterlab",
     "nbformat": "jupyterlab",
     "ipython": "ipywidgets",
+    "packaging": "jupyterlab",
 }
 
 
