@@ -71,13 +71,15 @@ def exercises(notebook: NotebookNode) -> list[Exercise]:
     for cell, below in zip(notebook.cells, notebook.cells[1:], strict=False):
         if cell.cell_type != "code" or not below.source.startswith(FOLDED):
             continue
-        parts = re.fullmatch(r"<details>.*?```python\n(.*?)```(.*)</details>\s*", below.source, flags=re.DOTALL)
+        form = r"<details><summary>Solution</summary>(.*?)```python\n(.*?)```(.*)</details>\s*"
+        parts = re.fullmatch(form, below.source, flags=re.DOTALL)
         names = checks(cell.source)
         if not parts or not names:
             raise ValueError(
                 f"Cell {cell.id}: an exercise ends in check.name(...), and its solution has a Python block."
             )
-        found.append(Exercise(names[-1], cell, below, parts[1].rstrip(), parts[2].strip()))
+        remark = f"{parts[1].strip()}\n\n{parts[3].strip()}".strip()
+        found.append(Exercise(names[-1], cell, below, parts[2].rstrip(), remark))
     return found
 
 

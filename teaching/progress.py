@@ -109,32 +109,38 @@ def same_code(one: str, other: str) -> bool:
         return one.split() == other.split()
 
 
-def answers(notebook: NotebookNode, lesson: Lesson) -> tuple[dict[str, list[str]], list[str]]:
-    """Return the cells of a hand-in that answer each exercise, and those that the student added."""
+def answers(notebook: NotebookNode, lesson: Lesson) -> dict[str, list[tuple[str, str]]]:
+    """Return for each exercise what a hand-in has there: pairs of the exercise's name, or "", and a cell's source.
+
+    A cell that the student added belongs to the exercise that comes after it, and has no name. An exercise that is
+    left empty has no pairs.
+    """
     ids = {cell.id for cell in lesson.cells} | {f"{cell.id}-point" for cell in lesson.cells}
     known = [cell.source for cell in lesson.cells]
-    answered: dict[str, list[str]] = {name: [] for name in lesson.empty}
-    added = []
+    answered: dict[str, list[tuple[str, str]]] = {name: [] for name in lesson.empty}
+    added: list[tuple[str, str]] = []
     for cell in notebook.cells:
         names = [name for name in checks(cell.source) if name in lesson.empty]
         if cell.cell_type != "code" or not cell.source.strip():
             continue
-        if names:
-            answered[names[-1]].append(cell.source)
-        elif cell.id not in ids and cell.source not in known:
-            added.append(cell.source)
-    return answered, added
+        if names and not same_code(cell.source, lesson.empty[names[-1]]):
+            answered[names[-1]] += [*added, (names[-1], cell.source)]
+            added = []
+        elif not names and cell.id not in ids and cell.source not in known:
+            added.append(("", cell.source))
+    return answered
 
 
-def plan(lesson: Lesson, answered: dict[str, list[str]], added: list[str]) -> list[tuple[str, str]]:
-    """Return what to run: pairs of an exercise's name, or "", and a cell's source.
+def plan(lesson: Lesson, answered: dict[str, list[tuple[str, str]]]) -> list[tuple[str, str]]:
+    """Return what to run: pairs of an exercise's name, or "", and a cell's source, in the lesson's order.
 
     The lesson's own cells are the kit's, whatever a student made of them; of these and of the student's, only those
     that set up names which the answers use.
     """
-    own = [cell.source for cell in lesson.cells if not checks(cell.source)]
-    before = [("", source) for source in [*own, *added]]
-    steps = before + [(name, source) for name, sources in answered.items() for source in sources]
+    steps: list[tuple[str, str]] = []
+    for cell in lesson.cells:
+        names = [name for name in checks(cell.source) if name in lesson.empty]
+        steps += (names and answered[names[-1]]) or [("", cell.source)]
     needed: set[str] = set()
     kept = []
     for name, source in reversed(steps):
@@ -257,13 +263,7 @@ def check_one(
     lesson = lesson_of(notebook, among)
     if lesson is None:
         return []
-    answered, added = answers(notebook, lesson)
-    tried = {
-        name: [source for source in sources if not same_code(source, lesson.empty[name])]
-        for name, sources in answered.items()
-    }
-    tried = {name: sources for name, sources in tried.items() if sources}
-    found = run(plan(lesson, tried, added), filled, seconds, isolated)
+    found = run(plan(lesson, answers(notebook, lesson)), filled, seconds, isolated)
     return [Result(student, lesson.name, name, *found.get(name, (EMPTY, ""))) for name in lesson.empty]
 
 

@@ -58,6 +58,8 @@ def test_teachers_get_every_solution_below_its_empty_answer(path: Path) -> None:
     notebook, teacher = read(path), sources(edition(path, "teacher"))
     for exercise in exercises(notebook):
         filled = teacher[exercise.cell.id]
+        told = exercise.folded.source.replace(exercise.solution, "")
+        assert sorted(re.findall(r"\w+", exercise.remark)) == sorted(re.findall(r"\w+", told)[3:-2]), "all that is said"
         assert filled == f"{exercise.cell.source}\n{BEGIN}\n{exercise.solution}\n{END}"
         assert not exercise.remark or exercise.remark in teacher[exercise.folded.id]
     if (TEACHING / "lessons" / f"{path.stem}.md").is_file():
