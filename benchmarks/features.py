@@ -12,7 +12,7 @@ from benchmarks.measure import Table, installed, isolated, latencies, medians, t
 from helpers.features import DinoV2Extractor, FeatureExtractor, load_extractor
 from helpers.features.extractors import EFFICIENTNETS
 from helpers.features.faster import import_torch
-from helpers.features.weights import dinov2_on_this_machine, fetch_dinov2, save_untrained_dinov2
+from helpers.features.weights import dinov2_on_this_machine, fetch, save_untrained_dinov2
 from helpers.images import load_folder
 
 PICTURES = {"efficientnet-lite0": 96, "efficientnet-lite2": 96, "dinov2-small": 48}  # to embed, of ours
@@ -84,7 +84,7 @@ def _files(network: str) -> list[Path]:
 def _dinov2() -> str:
     """Return a folder with DINOv2: the real one where it is at hand, else an untrained one of the same size."""
     if dinov2_on_this_machine():
-        return fetch_dinov2()
+        return fetch("dinov2-small")
     folder = Path(tempfile.gettempdir()) / "memora-bench-untrained-dinov2"
     if not (folder / "preprocessor_config.json").is_file():
         save_untrained_dinov2(folder)

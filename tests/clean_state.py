@@ -13,6 +13,7 @@ def environment(home: Path) -> dict[str, str]:
     return dict.fromkeys(SETTINGS, "") | {
         "MEMORA_HOME": str(home / "memora"),
         "MEMORA_EXTRACTOR": "",  # without DINOv2's weights in reach that is EfficientNet-Lite0
+        "MEMORA_CLIP": "",
         "HF_HOME": str(home / "hub"),
         "HF_HUB_CACHE": str(home / "hub" / "hub"),
         "HF_HUB_OFFLINE": "0",

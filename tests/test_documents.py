@@ -10,7 +10,7 @@ import pytest
 
 from helpers.images import DATA
 from helpers.memora import Memora
-from helpers.memora.models import Collection, ElementTypeParams, Field, Index, IndexConfig, Schema
+from helpers.memora.models import Collection, ElementTypeParams, Field, Index, IndexConfig, Ranker, Schema, Search
 from tests.test_project import DOCUMENTS, ROOT, tracked
 
 SHEET = (ROOT / "docs" / "cheat-sheet.md").read_text(encoding="utf-8")
@@ -90,7 +90,9 @@ def test_every_call_of_the_cheat_sheet_can_be_made(client: Memora) -> None:
     index = Index("COSINE", "vector", "by_vector", IndexConfig("FLAT"))
     given = {"client": client, "name": "mine", "fields": FIELDS, "index": index, "rows": ROWS, "Schema": Schema}
     calls = re.findall(r"`(client\.[^`]+)`", part("Calls"))
-    answers = [eval(call, given | {"Collection": Collection, "vectors": ROWS[0]["vector"]}) for call in calls]
+    given |= {"Collection": Collection, "Search": Search, "Ranker": Ranker}
+    given |= {"vectors": ROWS[0]["vector"], "one": ROWS[0]["vector"], "other": ROWS[1]["vector"]}
+    answers = [eval(call, given) for call in calls]
     assert len(calls) > 10 and all(answer.keys() <= {"data", "message"} for answer in answers)
     assert client.collections.list()["data"] == []
 

@@ -1,11 +1,14 @@
 """The lessons as learners use them: exercises are solved, and each "Try it" is tried, in one run of each lesson."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from teaching.exercises import exercises
 from tests.execute_notebooks import NOTEBOOKS, Runner, edited
+from tests.facts import PICTURES
+from tests.features.models import SMALL, save_untrained_clip
 from tests.test_notebooks import code_cells, read, text_of
 
 LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb") if not path.stem.startswith("00"))
@@ -40,6 +43,11 @@ TRY_IT: dict[str, dict[str, str]] = {
         "(places.clip(1e-6) ** 3).mean(0) ** (1 / 3)": "(places.clip(1e-6) ** 10).mean(0) ** (1 / 10)",
     },
     "07_choose_an_index": {"query = np.array([4.4, 3.8])": "query = np.array([5.0, 5.0])"},  # and SMALLER's LARGEST
+    "08_search_by_words": {
+        'data=words.embed("teapot")': 'data=words.embed("goblet")',
+        '"queries/mug_1.jpg", "teapot"': '"queries/lemon_1.jpg", "basketball"',
+        "find(unit(orange - lemon), limit=10)": "find(unit(orange - 0.5 * lemon), limit=10)",
+    },
     "10_your_own_search": {'("crop a tenth", "flip", "caption")': '("crop a tenth", "flip", "caption", "rotate 15°")'},
 }
 
@@ -80,3 +88,13 @@ def test_every_solution_is_right_and_the_text_stays_true_when_tried(
     assert all(cell in checked for cell in run if "solved" in cell.metadata.get("tags", []))
     for cell in checked:
         assert text_of(cell).splitlines()[-1].startswith("Right: "), text_of(cell)
+
+
+def test_lesson_8_goes_on_with_a_clip_where_there_is_one(taught: Runner, tmp_path: Path) -> None:
+    save_untrained_clip(tmp_path / "clip", SMALL, dim=16)
+    taught.variables["MEMORA_CLIP"] = str(tmp_path / "clip")
+    cells = {cell.id: text_of(cell) for cell in code_cells(taught.run(NOTEBOOKS / "08_search_by_words.ipynb"))}
+    assert "16 numbers per picture" in cells["clip-here"]
+    assert cells["two-rows"] == f"{{'rowCount': {PICTURES}}}\n"
+    for drawn in ("by-sentence", "both-networks"):
+        assert "7 pictures: " in cells[drawn] and "<Figure" in cells[drawn]

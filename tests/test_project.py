@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Lines of Python, docstrings included; a larger number is a decision.
-# For helpers 8,500 were planned; the checks of the capstone took more.
+# For helpers 8,500 were planned; CLIP and the checks of the capstone took more.
 # For local_memora 4,700 were planned; repair, stores that agree after any interruption, and limits took 400 more, the
 # class server 1,100: keys, limits and fair turns, the teacher's page, back-ups, HTTPS.
 SIZES = {"helpers/*.py": 2_200, "helpers/**/*.py": 8_600, "local_memora/**/*.py": 6_160}
@@ -128,6 +128,11 @@ def test_tests_and_benchmarks_install_the_rest_themselves(target: str, extras: s
 @pytest.mark.parametrize("settings", [{"MEMORA_ENGINE": "http://localhost:19530"}, {"SERVE": "--engine http://a:1"}])
 def test_a_milvus_server_as_the_engine_gets_its_client_installed(settings: dict[str, str]) -> None:
     assert '--editable ".[milvus]"' in dry_run("serve", **settings)
+
+
+def test_make_models_fetches_the_network_that_is_named() -> None:
+    assert dry_run("models").rstrip().endswith("-m helpers.features")
+    assert dry_run("models", "MODEL=clip").rstrip().endswith("-m helpers.features clip")
 
 
 def test_where_uv_is_it_installs_the_same_pinned_packages() -> None:

@@ -7,6 +7,7 @@ from helpers.check.lesson_04 import blue_from_the_second, distance_to_itself, pr
 from helpers.check.lesson_05 import category_of_a_part, red_but_no_mug, slider_changes_session
 from helpers.check.lesson_06 import average_precision, threshold_without_alarms, width_with_four_times
 from helpers.check.lesson_07 import comparisons, plan_fits, smallest_nprobe
+from helpers.check.lesson_08 import cactus_by_name, cosine_to_the_mean, merged_ranks
 from helpers.check.lesson_10 import (
     capstone,
     copy_threshold,
@@ -22,16 +23,19 @@ __all__ = [
     "average_precision",
     "batches",
     "blue_from_the_second",
+    "cactus_by_name",
     "capstone",
     "category_of_a_part",
     "compares_by_distance",
     "comparisons",
     "copy_threshold",
+    "cosine_to_the_mean",
     "distance_to_itself",
     "filter_finds",
     "index_choice",
     "look_alike",
     "mean_pooling",
+    "merged_ranks",
     "model_card",
     "museum_schema",
     "number_of_tokens",

@@ -170,6 +170,55 @@ class NetworkExtractor:
         raise NotImplementedError
 
 
+class VisionTransformer(NetworkExtractor):
+    """The half that networks of transformers share: their own processor prepares a picture, its patches are the places.
+
+    A subclass gives the processor to `_take`, sets `patch_size`, and says what its vectors are: `_features`,
+    `_patches`.
+    """
+
+    processor: Any
+    patch_size: int  # pixels of a patch's side
+    pooling = "cls"
+
+    def _take(self, processor: Any) -> None:
+        self.processor = processor
+        self._shorter = processor.size["shortest_edge"]  # what a picture's shorter side is scaled to before the crop
+
+    def _patches(self, pixels: Any) -> Any:
+        """Return one picture's patches, a tensor (places, dim)."""
+        raise NotImplementedError
+
+    def _prepare(self, image: Source) -> Any:
+        rgb = _middle(open_image(image, min_side=self._shorter))
+        return self.processor(images=rgb, return_tensors="pt")["pixel_values"][0]
+
+    def _pixels(self, prepared: list[Any]) -> Any:
+        return import_torch().stack(prepared).to(self.device)
+
+    def _to_bfloat16(self, model: Any) -> Any:
+        return model.to(import_torch().bfloat16)  # it converts the pixels by itself
+
+    def _map(self, picture: Image.Image, pixels: Any) -> FeatureMap:
+        patches = self._patches(pixels).cpu().numpy()
+        rows, columns = pixels.shape[2:]
+        scale = self._shorter / min(picture.size)  # then the crop is cut out of the middle
+        shares = [min(1.0, crop / (side * scale)) for crop, side in zip((columns, rows), picture.size, strict=True)]
+        left, top = ((1 - share) / 2 for share in shares)
+        return FeatureMap(
+            patches.reshape(rows // self.patch_size, columns // self.patch_size, -1),
+            (left, top, 1 - left, 1 - top),
+            mean_is_pooled=self.pooling == "mean",
+        )
+
+
+def _middle(picture: Image.Image) -> Image.Image:
+    """Return the middle of a very long picture: the crop is taken there, and scaled whole it could fill the memory."""
+    most = 16 * min(picture.size)
+    left, top = (max(0, (side - most) // 2) for side in picture.size)
+    return picture.crop((left, top, picture.width - left, picture.height - top)) if left or top else picture
+
+
 def _samples(count: int) -> list[Source]:
     """Return pictures to try a network on: some of the kit's own, or made ones where its `data` folder is missing."""
     own = sorted((DATA / "images").rglob("*.jpg"))

@@ -1,4 +1,4 @@
-"""The extractors: EfficientNet-Lite and DINOv2, and `load_extractor`, which chooses one."""
+"""The extractors: EfficientNet-Lite and DINOv2, and `load_extractor`, which chooses one of them, or CLIP."""
 
 import functools
 import os
@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from helpers.features.base import FeatureExtractor, FeatureMap, NetworkExtractor
+from helpers.features.base import FeatureExtractor, FeatureMap, NetworkExtractor, VisionTransformer
+from helpers.features.clip import ClipExtractor
 from helpers.features.faster import fold, import_torch
 from helpers.features.weights import (
+    HUB,
     NETWORKS,
     ModelUnavailableError,
     dinov2_on_this_machine,
-    fetch_dinov2,
+    fetch,
     import_transformers,
+    is_clip,
     model_folder,
 )
 from helpers.images import Source, open_image
@@ -132,7 +135,7 @@ class EfficientNetLite2Extractor(EfficientNetExtractor):
 EFFICIENTNETS = {kind.name: kind for kind in (EfficientNetExtractor, EfficientNetLite2Extractor)}
 
 
-class DinoV2Extractor(NetworkExtractor):
+class DinoV2Extractor(VisionTransformer):
     """DINOv2 through transformers: a vision transformer trained without labels; the small one gives 384 numbers.
 
     Parameters
@@ -163,52 +166,28 @@ class DinoV2Extractor(NetworkExtractor):
         if pooling not in ("cls", "mean"):
             raise ValueError(f"pooling is {pooling!r}; allowed: 'cls', 'mean'")
         transformers = import_transformers()
-        self.processor = transformers.AutoImageProcessor.from_pretrained(source, local_files_only=True)
+        self._take(transformers.AutoImageProcessor.from_pretrained(source, local_files_only=True))
         self.pooling = pooling
         self.name = name if pooling == "cls" else f"{name}-mean"
         model = transformers.AutoModel.from_pretrained(source, local_files_only=True)
-        self.dim = model.config.hidden_size
+        self.dim, self.patch_size = model.config.hidden_size, model.config.patch_size
         self._set_up(model, precision, backend)
-
-    def _prepare(self, image: Source) -> Any:
-        rgb = _middle(open_image(image, min_side=256))  # what the processor scales the shorter side to
-        return self.processor(images=rgb, return_tensors="pt")["pixel_values"][0]
-
-    def _pixels(self, prepared: list[Any]) -> Any:
-        return import_torch().stack(prepared).to(self.device)
 
     def _features(self, model: Any, pixels: Any) -> Any:
         tokens = model(pixel_values=pixels).last_hidden_state  # (n, 1 + patches, dim)
         return tokens[:, 0] if self.pooling == "cls" else tokens[:, 1:].mean(dim=1)
 
-    def _to_bfloat16(self, model: Any) -> Any:
-        return model.to(import_torch().bfloat16)  # it converts the pixels by itself
-
-    def _map(self, picture: Image.Image, pixels: Any) -> FeatureMap:
-        patches = self.model(pixel_values=pixels).last_hidden_state[0, 1:].cpu().numpy()
-        rows, columns = pixels.shape[2:]
-        height, width = (side // self.model.config.patch_size for side in (rows, columns))
-        # The processor scales the shorter side to `shortest_edge` and cuts the crop out of the middle.
-        scale = self.processor.size["shortest_edge"] / min(picture.size)
-        shares = [min(1.0, crop / (side * scale)) for crop, side in zip((columns, rows), picture.size, strict=True)]
-        left, top = ((1 - share) / 2 for share in shares)
-        return FeatureMap(
-            patches.reshape(height, width, -1), (left, top, 1 - left, 1 - top), mean_is_pooled=self.pooling == "mean"
-        )
-
-
-def _middle(picture: Image.Image) -> Image.Image:
-    """Return the middle of a very long picture: the crop is taken there, and scaled whole it could fill the memory."""
-    most = 16 * min(picture.size)
-    left, top = (max(0, (side - most) // 2) for side in picture.size)
-    return picture.crop((left, top, picture.width - left, picture.height - top)) if left or top else picture
+    def _patches(self, pixels: Any) -> Any:
+        return self.model(pixel_values=pixels).last_hidden_state[0, 1:]
 
 
 @functools.lru_cache(maxsize=4)
 def _load(name: str, pooling: str, precision: str, backend: str) -> FeatureExtractor:
     if name in EFFICIENTNETS:
         return EFFICIENTNETS[name](precision, backend)
-    source, name = (fetch_dinov2(), name) if name == "dinov2-small" else (Path(name), Path(name).name)
+    source, name = (fetch(name), name) if name in HUB else (name, Path(name).name)
+    if is_clip(source):
+        return ClipExtractor(source, name, precision, backend)
     return DinoV2Extractor(source, pooling, name, precision, backend)
 
 
@@ -220,10 +199,10 @@ def load_extractor(
     Parameters
     ----------
     name : str, optional
-        `efficientnet-lite0`, `efficientnet-lite2` (an optional extra), `dinov2-small` (fetched from the hub if it is
-        not on this machine), or a folder with a DINOv2 model. Without a name, the setting MEMORA_EXTRACTOR decides;
-        without that, it is DINOv2 if its weights are on this machine, else EfficientNet-Lite0: nothing is downloaded
-        unasked.
+        `efficientnet-lite0`, `efficientnet-lite2` (an optional extra), `dinov2-small` or `clip` (fetched from the hub
+        if they are not on this machine; for CLIP, the setting MEMORA_CLIP may name a folder), or the folder of a DINOv2
+        or CLIP model. Without a name, the setting MEMORA_EXTRACTOR decides; without that, it is DINOv2 if its weights
+        are on this machine, else EfficientNet-Lite0: nothing is downloaded unasked.
     pooling : {"cls", "mean"}
         DINOv2 only.
     precision : {"float32", "auto"}
@@ -245,8 +224,8 @@ def load_extractor(
     ImportError
         OpenVINO was asked for and is not installed.
     ModelUnavailableError
-        EfficientNet-Lite2 was asked for and is not installed, or DINOv2 is not on this machine and the hub can't be
-        reached.
+        EfficientNet-Lite2 was asked for and is not installed, or DINOv2 or CLIP is not on this machine and the hub
+        can't be reached.
     """
     for what, given, allowed in (
         ("precision", precision, ("float32", "auto")),
@@ -262,7 +241,10 @@ def load_extractor(
         name, why = "dinov2-small", "its weights are on this machine"
     else:
         name, why = "efficientnet-lite0", "its weights came with the installation; `make models` fetches DINOv2"
-    if name not in NETWORKS:
+    if name == "clip" and (folder := setting("MEMORA_CLIP")):
+        if not is_clip(name := model_folder(folder)):
+            raise ValueError(f"MEMORA_CLIP is {folder!r}, and the model in that folder is not a CLIP.")
+    elif name not in NETWORKS:
         name = model_folder(name)
     print(f"Loading {Path(name).name} (some seconds the first time) ...", end="\r", flush=True)
     extractor = _load(name, pooling, precision, backend)

@@ -1,14 +1,12 @@
-"""DINOv2's weights: whether they are on this machine, how to fetch them, and what to look at without them.
-
-`python -m helpers.features.weights`, or `make models`, fetches them.
-"""
+"""DINOv2's and CLIP's weights: whether they are on this machine, how to fetch them, what to look at without them."""
 
 import contextlib
-import sys
+import json
+import os
 import tempfile
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -16,10 +14,27 @@ from helpers.connect import memora_home
 from helpers.features.faster import import_torch
 from helpers.settings import setting
 
-DINOV2 = "facebook/dinov2-small"
-DINOV2_FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
 HUB_SECONDS = 5.0
-NETWORKS = ("efficientnet-lite0", "efficientnet-lite2", "dinov2-small")  # that have a name; others are a folder
+
+
+class HubModel(NamedTuple):
+    """A model of the hub: its repository, the files that it needs, and the setting that names a folder instead."""
+
+    repository: str
+    files: tuple[str, ...]
+    setting: str
+
+
+CONFIGS = ("config.json", "preprocessor_config.json")
+HUB = {
+    "dinov2-small": HubModel("facebook/dinov2-small", (*CONFIGS, "model.safetensors"), "MEMORA_EXTRACTOR"),
+    "clip": HubModel(
+        "openai/clip-vit-base-patch32",
+        (*CONFIGS, "tokenizer_config.json", "tokenizer.json", "pytorch_model.bin"),
+        "MEMORA_CLIP",
+    ),
+}
+NETWORKS = ("efficientnet-lite0", "efficientnet-lite2", *HUB)  # that have a name; others are a folder
 
 
 class ModelUnavailableError(RuntimeError):
@@ -46,27 +61,46 @@ def model_folder(name: str) -> str:
     folder = Path(name).expanduser().absolute()
     if not folder.is_dir():
         names = ", ".join(map(repr, NETWORKS))
-        raise ValueError(f"There is no extractor {name!r}: choose {names}, or the folder of a DINOv2 model.")
-    if missing := [file for file in DINOV2_FILES[:2] if not (folder / file).is_file()]:
+        raise ValueError(f"There is no extractor {name!r}: choose {names}, or the folder of a DINOv2 or CLIP model.")
+    files = {path.name for path in folder.iterdir()}
+    if "processor_config.json" in files:  # where transformers 5 saves it together with a tokenizer
+        files.add("preprocessor_config.json")
+    if missing := [file for file in CONFIGS if file not in files]:
         raise ValueError(f"The folder {name!r} holds no model: it has no {' and no '.join(missing)}.")
     return str(folder)
 
 
+def is_clip(folder: str | os.PathLike) -> bool:
+    """Return whether the model in a folder is a CLIP."""
+    return json.loads(Path(folder, "config.json").read_text(encoding="utf-8")).get("model_type") == "clip"
+
+
 def dinov2_on_this_machine() -> bool:
     """Return whether all files of DINOv2 are in the hub's cache on this machine."""
-    return bool(_cached_dinov2())
+    return bool(_cached("dinov2-small"))
 
 
-def _cached_dinov2() -> str:
+def clip_on_this_machine() -> bool:
+    """Return whether MEMORA_CLIP names a folder, or all files of CLIP are in the hub's cache on this machine."""
+    return bool(setting(HUB["clip"].setting) or _cached("clip"))
+
+
+def _cached(name: str) -> str:
     from huggingface_hub import try_to_load_from_cache  # the one look-up that never calls the hub
 
-    files = [try_to_load_from_cache(DINOV2, file) for file in DINOV2_FILES]  # not a text: not there
+    model = HUB[name]
+    files = [try_to_load_from_cache(model.repository, file) for file in model.files]  # not a text: not there
     folders = [Path(file).parent for file in files if isinstance(file, str)]
     return str(folders[0]) if len(folders) == len(files) else ""
 
 
-def fetch_dinov2() -> str:
-    """Return the folder of DINOv2's files; fetch them (88 MB, with a progress bar) if they are missing.
+def fetch(name: str) -> str:
+    """Return the folder of a model's files; fetch them, with a progress bar, if they are missing.
+
+    Parameters
+    ----------
+    name : {"dinov2-small", "clip"}
+        88 MB and about 610 MB.
 
     Raises
     ------
@@ -75,28 +109,31 @@ def fetch_dinov2() -> str:
     """
     from huggingface_hub import constants, hf_hub_download
 
-    if folder := _cached_dinov2():
+    if folder := _cached(name):
         return folder
+    repository, needed, variable = HUB[name]
     instead = (
         "Go on with load_extractor('efficientnet-lite0'), which needs no download; or, from a machine that has the "
-        f"files ({', '.join(DINOV2_FILES)}), copy their folder here and set MEMORA_EXTRACTOR to its path."
+        f"files ({', '.join(needed)}), copy their folder here and set {variable} to its path."
     )
     if constants.HF_HUB_OFFLINE:
-        raise ModelUnavailableError(f"{DINOV2} is not on this machine, and HF_HUB_OFFLINE forbids fetching. {instead}")
+        raise ModelUnavailableError(
+            f"{repository} is not on this machine, and HF_HUB_OFFLINE forbids fetching. {instead}"
+        )
     try:
         # The hub's own client tries for half a minute: first ask once, with a short limit.
-        url = f"{constants.ENDPOINT}/{DINOV2}/resolve/main/config.json"
+        url = f"{constants.ENDPOINT}/{repository}/resolve/main/config.json"
         httpx.head(url, timeout=HUB_SECONDS, follow_redirects=True).raise_for_status()
     except httpx.HTTPError as error:
         why = f"the model hub can't be reached ({error or type(error).__name__})"
-        raise ModelUnavailableError(f"{DINOV2} is not on this machine, and {why}. {instead}") from None
+        raise ModelUnavailableError(f"{repository} is not on this machine, and {why}. {instead}") from None
     try:
-        for file in DINOV2_FILES:  # not snapshot_download, which waits without end for a hub that falls silent
-            hf_hub_download(DINOV2, file, etag_timeout=HUB_SECONDS)
+        for file in needed:  # not snapshot_download, which waits without end for a hub that falls silent
+            hf_hub_download(repository, file, etag_timeout=HUB_SECONDS)
     except Exception as error:  # the hub's client raises the errors of several libraries
         why = str(error).partition("\n")[0]
-        raise ModelUnavailableError(f"{DINOV2} could not be fetched ({why}). Try again. {instead}") from error
-    return _cached_dinov2()
+        raise ModelUnavailableError(f"{repository} could not be fetched ({why}). Try again. {instead}") from error
+    return _cached(name)
 
 
 def dinov2_to_look_at() -> tuple[str, bool]:
@@ -106,10 +143,11 @@ def dinov2_to_look_at() -> tuple[str, bool]:
     architecture is saved untrained: its shapes and its speed are real, its numbers mean nothing.
     """
     import_transformers()
-    if (named := setting("MEMORA_EXTRACTOR")) and named not in NETWORKS:
-        return model_folder(named), True
-    if dinov2_on_this_machine():
-        return fetch_dinov2(), True
+    named = setting("MEMORA_EXTRACTOR")
+    if named and named not in NETWORKS and not is_clip(folder_named := model_folder(named)):
+        return folder_named, True
+    if cached := _cached("dinov2-small"):
+        return cached, True
     folder = memora_home() / "untrained-dinov2-small"
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -145,10 +183,3 @@ def save_untrained_dinov2(folder: Path, **changes: Any) -> None:
         image_std=[0.229, 0.224, 0.225],
         resample=3,
     ).save_pretrained(folder)
-
-
-if __name__ == "__main__":
-    try:
-        print(f"{DINOV2} is in {fetch_dinov2()}")
-    except ModelUnavailableError as error:
-        sys.exit(str(error))

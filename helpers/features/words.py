@@ -34,7 +34,7 @@ class Words:
         if found:
             return found
         parts = {name: {name.lower(), *name.lower().split()} for name in self.names}
-        alike = set(difflib.get_close_matches(text.lower(), sorted(set().union(*parts.values())), cutoff=0.7))
+        alike = set(difflib.get_close_matches(text.lower(), sorted(set().union(*parts.values())), cutoff=0.75))
         return [name for name in self.names if parts[name] & alike]
 
     def embed(self, *names: str) -> np.ndarray:

@@ -8,10 +8,7 @@ import re
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import huggingface_hub
@@ -24,58 +21,22 @@ from helpers.features import base, extractors, faster, weights
 from helpers.features.extractors import DinoV2Extractor, EfficientNetExtractor, load_extractor
 from helpers.features.faster import import_torch
 from helpers.features.weights import (
-    DINOV2_FILES,
+    HUB,
     ModelUnavailableError,
     dinov2_on_this_machine,
     dinov2_to_look_at,
-    fetch_dinov2,
+    fetch,
     save_untrained_dinov2,
 )
 from helpers.images import DATA, ImageError, load_folder
 from helpers.nearest import unit
 from helpers.settings import ROOT
 from tests.facts import ASKED
+from tests.features.models import COMMIT, put_into
 
 torch = import_torch()
 FILES = [DATA / path for path in load_folder().paths[::28][:14]]  # 14 pictures of 14 kinds
-COMMIT = "0123456789" * 4
-
-
-@pytest.fixture
-def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Return an empty folder that is the hub's cache meanwhile; nothing loaded before is remembered."""
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setenv("MEMORA_EXTRACTOR", "")
-    extractors._load.cache_clear()
-    yield tmp_path / "hub"
-    extractors._load.cache_clear()
-
-
-def put_into(cache: Path, model: Path, files: tuple[str, ...] = DINOV2_FILES) -> None:
-    """Lay a model's files where the hub's client keeps facebook/dinov2-small."""
-    repository = cache / "models--facebook--dinov2-small"
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text(COMMIT)
-    (repository / "snapshots" / COMMIT).mkdir(parents=True)
-    for name in files:
-        (repository / "snapshots" / COMMIT / name).write_bytes((model / name).read_bytes())
-
-
-@pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Refuse every connection and every look-up of a host, and remember that it was tried."""
-    tried: list[str] = []
-
-    def refuse(*arguments: object, **_: object) -> None:
-        tried.append(repr(arguments[-1]))
-        raise OSError("no network in this test")
-
-    for name in ("connect", "connect_ex", "sendto"):
-        monkeypatch.setattr(socket.socket, name, refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    yield tried
-    time.sleep(0.2)  # for what a library may do in a thread of its own
-    assert tried == []
+DINOV2_FILES = HUB["dinov2-small"].files
 
 
 # PyTorch's settings
@@ -447,8 +408,8 @@ def test_a_name_asked_for_wins_over_the_environment(hub_cache, tiny, monkeypatch
 
 
 def test_an_unknown_name_is_refused_with_the_names_there_are(hub_cache, no_network, monkeypatch):
-    with pytest.raises(ValueError, match="no extractor 'clip': choose 'efficientnet-lite0', 'efficientnet-lite2'"):
-        load_extractor("clip")
+    with pytest.raises(ValueError, match="no extractor 'resnet': choose 'efficientnet-lite0', 'efficientnet-lite2'"):
+        load_extractor("resnet")
     monkeypatch.setenv("MEMORA_EXTRACTOR", "facebook/dinov2-base")
     with pytest.raises(ValueError, match="no extractor 'facebook/dinov2-base'"):
         load_extractor()
@@ -598,50 +559,6 @@ def test_the_untrained_model_is_the_same_and_torch_s_seed_left_alone(tmp_path):
 # Fetching
 
 
-class Hub(BaseHTTPRequestHandler):
-    """A model hub that serves one folder as facebook/dinov2-small."""
-
-    def do_HEAD(self):
-        self.send_file(with_body=False)
-
-    def do_GET(self):
-        self.send_file(with_body=True)
-
-    def send_file(self, with_body: bool) -> None:
-        name = self.path.removeprefix("/facebook/dinov2-small/resolve/main/")
-        if name not in DINOV2_FILES or (with_body and name == self.server.broken):
-            self.send_error(404)
-        else:
-            content = (self.server.folder / name).read_bytes()
-            self.send_response(200)
-            self.send_header("ETag", f'"{name}-{len(content)}"')
-            self.send_header("X-Repo-Commit", COMMIT)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if with_body:
-                self.server.fetched.append(name)
-                self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def hub(tiny: Path, hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.folder, server.broken, server.fetched = tiny, "", []
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(constants, "ENDPOINT", url)
-    template = constants.HUGGINGFACE_CO_URL_TEMPLATE  # made from ENDPOINT when the hub's client is imported
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + template[template.index("/{repo_id}") :])
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
 def test_dinov2_asked_for_by_name_is_fetched_once_and_then_found(hub, capsys):
     extractor = load_extractor("dinov2-small")
     assert (extractor.name, extractor.dim) == ("dinov2-small", 32)
@@ -718,7 +635,7 @@ def test_hf_hub_offline_is_obeyed_without_a_single_connection(hub_cache, no_netw
 def test_a_cached_dinov2_works_offline(hub_cache, tiny, no_network, monkeypatch):
     put_into(hub_cache, tiny)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert Path(fetch_dinov2()).name == COMMIT
+    assert Path(fetch("dinov2-small")).name == COMMIT
     assert load_extractor("dinov2-small").embed(FILES[:1]).shape == (1, 32)
 
 
@@ -726,10 +643,10 @@ def test_the_guard_of_these_tests_would_see_a_connection(monkeypatch):
     # A control: without it, a guard that guards nothing would make every test above pass.
     tried = []
     monkeypatch.setattr(socket.socket, "connect", lambda *arguments: tried.append(arguments[-1]))
-    for fetch in (_with_httpx, _with_hub):
+    for connect in (_with_httpx, _with_hub):
         tried.clear()
-        fetch()
-        assert tried, fetch.__name__
+        connect()
+        assert tried, connect.__name__
 
 
 def _with_httpx() -> None:
