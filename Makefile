@@ -86,8 +86,8 @@ clean: ## remove the local Memora's data (not your pictures) and what was drawn
 NAME ?= Class
 STUDENTS ?= 30
 class: $(STAMP) ## one Memora for a class: a key for each student, our pictures to read, a page for the teacher
-	@test -e .memora-class/class.json || $(BIN)/python -m local_memora class new "$(NAME)" --students $(STUDENTS)
-	@$(BIN)/python -m teaching.shared .memora-class
+	@test -e .memora-class/class.json || { $(BIN)/python -m local_memora class new "$(NAME)" --students $(STUDENTS) \
+		&& $(BIN)/python -m teaching.shared .memora-class; }
 	@$(BIN)/python -m local_memora class serve $(CLASS)
 
 progress: $(STAMP) ## check a FOLDER of handed-in notebooks anew: what is right, tried, empty

@@ -1,24 +1,47 @@
-"""Fill a class's shared project with the kit's pictures: `python -m teaching.shared FOLDER`.
+"""Give a class the kit's pictures: `python -m teaching.shared FOLDER`, before or while the class is served.
 
-It writes into the class's folder, also while the class is served. So no key has to open the shared project for writing,
-and the class server need not know pictures.
+The pictures are embedded once, into the project `shared`; each student's project gets a copy, so that all lessons find
+them and no student's machine has to embed them. This writes into the class's folder, not over HTTP: so no key opens the
+shared project for writing, and the class server need not know pictures.
 """
 
 import sys
 from pathlib import Path
 
-from helpers.connect import local_client
+from helpers.connect import COLLECTION, local_client
 from helpers.features import load_extractor
-from helpers.ingest import ingest
+from helpers.images import load_folder
+from helpers.ingest import image_collection, ingest, stored_rows
+from helpers.memora import Memora
+from helpers.memora.http import requests_of
+from helpers.memora.models import Collection
+from local_memora.classroom.register import SHARED, Book
 
 
 def main(arguments: list[str]) -> None:
-    """Ingest the kit's pictures for the class in a folder."""
+    """Fill the projects of the class in a folder."""
     folder = Path(*arguments)
     if len(arguments) != 1 or not (folder / "class.json").is_file():
         sys.exit(f"There is no class in {str(folder)!r}: `python -m local_memora class new NAME` makes one.")
-    with local_client(folder, project="shared") as client:
-        print(ingest(client, extractor=load_extractor()))
+    extractor = load_extractor()
+    with local_client(folder, project=SHARED) as shared:
+        print(ingest(shared, extractor=extractor))
+        rows = [*stored_rows(shared, COLLECTION, ["*"]).values()]
+    collection = image_collection(COLLECTION, extractor.dim, load_folder().columns)
+    students = [seat.name for seat in Book(folder).read().students]
+    given = sum(_copy(local_client(folder, project=name), collection, rows) for name in students)
+    print(f"{given} of {len(students)} students were given a copy; the others have the collection already.")
+
+
+def _copy(client: Memora, collection: Collection, rows: list[dict]) -> bool:
+    """Store the rows in a project that has no such collection, and return whether that was done."""
+    with client:
+        if client.collections.has(collection_name=COLLECTION)["data"]["has"]:
+            return False
+        client.collections.create(collection=collection)
+        for part in requests_of(rows):
+            client.vectors.upsert(collection_name=COLLECTION, data=part)
+        return True
 
 
 if __name__ == "__main__":
