@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from helpers.connect import local_client
+from helpers.connect import COLLECTION, local_client
 from helpers.images import DATA, load_folder
 from helpers.ingest import ingest
 from helpers.memora import Memora
+from helpers.search import as_matrix
 from tests.execute_notebooks import Runner
 from tests.local_memora.milvus_server import milvus_server, why_not
 
@@ -90,3 +91,14 @@ def taught(runner: Runner, kit_home: Path) -> Runner:
     """Return what executes notebooks beside a Memora that holds what the earlier lessons stored."""
     shutil.copytree(kit_home, runner.home / "memora")
     return runner
+
+
+@pytest.fixture(scope="session")
+def embedded(kit: Memora, extractor) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the kit's vectors as stored, float32 (n, dim), their kinds, and those of the held-out queries."""
+    fields = ["category", "vector"]
+    rows = kit.vectors.query(collection_name=COLLECTION, filter="id >= 0", output_fields=fields)["data"]
+    held_out = load_folder(part="queries")
+    asked = extractor.embed(held_out.root / path for path in held_out.paths)
+    kinds = np.array([held_out.metadata[path]["category"] for path in held_out.paths])
+    return as_matrix(rows), np.array([row["category"] for row in rows]), asked, kinds

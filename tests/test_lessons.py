@@ -48,6 +48,10 @@ TRY_IT: dict[str, dict[str, str]] = {
         '"queries/mug_1.jpg", "teapot"': '"queries/lemon_1.jpg", "basketball"',
         "find(unit(orange - lemon), limit=10)": "find(unit(orange - 0.5 * lemon), limit=10)",
     },
+    "09_better_and_smaller": {  # and SMALLER's SIZE
+        "theirs[order[:50]]": "theirs[order[:20]]",
+        "middle = np.median(vectors, axis=0)": "middle = np.zeros(vectors.shape[1], np.float32)",
+    },
     "10_your_own_search": {'("crop a tenth", "flip", "caption")': '("crop a tenth", "flip", "caption", "rotate 15°")'},
 }
 

@@ -8,6 +8,7 @@ from helpers.check.lesson_05 import category_of_a_part, red_but_no_mug, slider_c
 from helpers.check.lesson_06 import average_precision, threshold_without_alarms, width_with_four_times
 from helpers.check.lesson_07 import comparisons, plan_fits, smallest_nprobe
 from helpers.check.lesson_08 import cactus_by_name, cosine_to_the_mean, merged_ranks
+from helpers.check.lesson_09 import enough_candidates, expansion, who_gains
 from helpers.check.lesson_10 import (
     capstone,
     copy_threshold,
@@ -31,6 +32,8 @@ __all__ = [
     "copy_threshold",
     "cosine_to_the_mean",
     "distance_to_itself",
+    "enough_candidates",
+    "expansion",
     "filter_finds",
     "index_choice",
     "look_alike",
@@ -51,5 +54,6 @@ __all__ = [
     "ten_queries",
     "threshold_without_alarms",
     "two_failures",
+    "who_gains",
     "width_with_four_times",
 ]

@@ -171,6 +171,39 @@ def show_hnsw(index: Hnsw, query: np.ndarray, *, ef: int = 8, k: int = 5) -> "Fi
     return finished(figure)
 
 
+def show_smaller(rows: Sequence[tuple[str, int, float, Measured, Measured]]) -> "Figure":
+    """Draw what ways of storing vectors keep: mAP, and the recall of the exact ten in two collections; print a table.
+
+    Parameters
+    ----------
+    rows : sequence of (name, bytes, mAP, Measured, Measured)
+        For each way its bytes a picture, its mAP, and what was measured in the small and in the large collection.
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(8.2, 0.9 + 0.27 * len(rows)), sharey=True, layout="constrained")
+    places, quality = range(len(rows)), [row[2] for row in rows]
+    axes[0].plot(quality, places, "o", color=BLUE, ms=6)
+    axes[0].set(xlabel="mAP, the collection's size", xlim=(min(quality) - 0.02, max(quality) + 0.02))
+    for measured, name, color, marker in (
+        ([row[3] for row in rows], "the collection's size", BLUE, "o"),
+        ([row[4] for row in rows], "the large one", VERMILION, "s"),
+    ):
+        recalls = [one.recall for one in measured]
+        axes[1].plot(recalls, places, marker, color=color, ms=6, label=name, alpha=0.8)
+    axes[1].set(xlabel="recall of the exact ten", xlim=(-0.02, 1.04))
+    axes[1].legend(fontsize=8, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+    axes[0].set_yticks(places, [f"{drawable(name)}: {size:,} B" for name, size, *_ in rows], fontsize=8)
+    axes[0].invert_yaxis()
+    for axis in axes:
+        axis.grid(alpha=0.3)
+    print(f"{'':<46}bytes    mAP   recall of the exact ten   ms a search (p50)")
+    for name, size, precision, small, large in rows:
+        both = f"{small.recall:.2f}, large {large.recall:.2f}"
+        print(f"{name:<46}{size:>5}  {precision:.3f}   {both:<25} {small.p50:.2f}, large {large.p50:.1f}")
+    return finished(figure)
+
+
 def _figure(panels: int, size: tuple[float, float]) -> tuple["Figure", Sequence["Axes"]]:
     import matplotlib.pyplot as plt
 

@@ -8,7 +8,9 @@ NEIGHBORS = 10
 STEP = 0.5**0.5
 
 
-def reduced(collection: np.ndarray, queries: np.ndarray, dim: int = 384) -> tuple[np.ndarray, np.ndarray]:
+def reduced(
+    collection: np.ndarray, queries: np.ndarray, dim: int = 384, *, whiten: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Bring the vectors of a collection and of queries to fewer numbers, by PCA of the collection.
 
     Parameters
@@ -19,6 +21,8 @@ def reduced(collection: np.ndarray, queries: np.ndarray, dim: int = 384) -> tupl
         Projected in the same way.
     dim : int
         How many numbers to keep; fewer than `n`, and at most `from_dim`.
+    whiten : bool
+        Stretch the directions until the collection differs as much in each of them.
 
     Returns
     -------
@@ -31,13 +35,15 @@ def reduced(collection: np.ndarray, queries: np.ndarray, dim: int = 384) -> tupl
         There are too few vectors for so many numbers.
     """
     from sklearn.decomposition import PCA
+    from threadpoolctl import threadpool_limits
 
     if not 0 < dim <= min(len(collection) - 1, collection.shape[1]):
         raise ValueError(
             f"PCA of {len(collection)} vectors of {collection.shape[1]} numbers can't give {dim} numbers: "
             f"at most {min(len(collection) - 1, collection.shape[1])}."
         )
-    pca = PCA(dim, svd_solver="full").fit(collection)
+    with threadpool_limits(1):  # several threads wait for each other by spinning: slow beside other programs
+        pca = PCA(dim, whiten=whiten, svd_solver="full").fit(collection)
     stored, asked = (unit(pca.transform(part)).astype(np.float32) for part in (collection, queries))
     return stored, asked
 

@@ -3,25 +3,17 @@
 import numpy as np
 import pytest
 
-from helpers.connect import COLLECTION
-from helpers.features.extractors import EfficientNetExtractor
-from helpers.images import load_folder
 from helpers.indexing.grow import grown, reduced
-from helpers.memora import Memora
-from helpers.search import as_matrix
 from tests.facts import ASKED, PICTURES
 
 COUNT = 12_000  # more than are made at a time
 
 
 @pytest.fixture(scope="module")
-def pictures(kit: Memora, extractor: EfficientNetExtractor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def pictures(embedded) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return vectors of the collection and of the queries, 1,280 numbers each, and the collection's kinds."""
-    fields = ["category", "vector"]
-    rows = kit.vectors.query(collection_name=COLLECTION, filter="id >= 0", output_fields=fields)["data"]
-    held_out = load_folder(part="queries")
-    queries = extractor.embed(held_out.root / path for path in held_out.paths)
-    return as_matrix(rows), queries, np.array([row["category"] for row in rows])
+    vectors, categories, asked, _ = embedded
+    return vectors, asked, categories
 
 
 @pytest.fixture(scope="module")
