@@ -30,8 +30,8 @@ class Page:
 
 
 PAGES = {
-    "glossary": Page("glossary.md", 7.4, 2),
-    "cheat-sheet": Page("cheat-sheet.md", 7.2),
+    "glossary": Page("glossary.md", 6.8, 2),
+    "cheat-sheet": Page("cheat-sheet.md", 6.4),
     "quiz": Page("teaching/quiz.md", 10.5, part="questions"),
     "quiz-with-answers": Page("teaching/quiz.md", 10.5),
     "rubric": Page("teaching/rubric.md", 10.5),
