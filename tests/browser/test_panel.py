@@ -761,6 +761,9 @@ def test_jupyterlab_shows_the_panel_readable_in_both_themes(browser, home, same)
             contrast = Axe().run(page, ".memora-panel", {"runOnly": ["color-contrast"]}).response
             assert contrast["violations"] == []
             assert contrast["passes"][0]["nodes"], "axe looked at nothing"
+        cell = page.locator(".jp-Cell").filter(has=page.locator(".memora-map"))
+        expect(cell.locator(".memora-map svg")).to_have_count(1)
+        expect(cell.locator(".jp-RenderedImage")).to_have_count(0)  # its picture is for pages without widgets
         page.keyboard.press("Control+b")  # without the list of files
         page.set_viewport_size({"width": 360, "height": 740})
         page.locator(".memora-hits li").first.scroll_into_view_if_needed()
