@@ -79,6 +79,19 @@ class Slider(anywidget.AnyWidget):
     step = traitlets.Float(1.0).tag(sync=True)
 
 
+class Line(anywidget.AnyWidget):
+    """A line of text to search by, with suggestions (`options`) and a `button` that does what Enter does.
+
+    The browser writes `asked`: `text`, and a number `n` that grows. `value` is the text that Python shows.
+    """
+
+    _esm, _css = HERE / "line.js", STYLE
+    label, button, placeholder, value = (traitlets.Unicode("").tag(sync=True) for _ in range(4))
+    options = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    disabled = traitlets.Bool(False).tag(sync=True)
+    asked = traitlets.Dict().tag(sync=True)
+
+
 class Chips(anywidget.AnyWidget):
     """Values to choose, as buttons that stay pressed.
 

@@ -14,7 +14,7 @@ import ipywidgets as widgets
 from PIL import Image
 
 from helpers.connect import COLLECTION
-from helpers.explore.browser import STYLE, Call, Chips, Cropper, Gallery, Slider
+from helpers.explore.browser import STYLE, Call, Chips, Cropper, Gallery, Line, Slider
 from helpers.explore.explain import overlay
 from helpers.explore.pictures import VIEW, figure, jpeg, side_by_side, thumbnail, words
 from helpers.explore.session import CHOICES, MAX_BYTES, SearchSession, too_large
@@ -122,11 +122,11 @@ class SearchPanel(widgets.VBox):
         self._earlier.observe(lambda told: self._go_back(int(told["new"]["key"])), "chosen")
         told = _help("Earlier queries, the last one first: a click goes back.")
         self._earlier_box = widgets.VBox([told, self._earlier], layout={"display": "none"})
-        self._words = widgets.Combobox(description="Words", placeholder="coffee mug")
-        self._find = _button_of(self._words, "Find", self._ask_words)
+        self._words = Line(label="Words", button="Find", placeholder="coffee mug")
+        self._words.observe(lambda told: self._ask_words(told["new"]["text"]), "asked")
         self._words_help = _help("")
-        self._address = widgets.Text(description="Address", placeholder="https://...")
-        self._get = _button_of(self._address, "Fetch", self._fetch)
+        self._address = Line(label="Address", button="Fetch", placeholder="https://...")
+        self._address.observe(lambda told: self._fetch(told["new"]["text"].strip()), "asked")
         self._view = Cropper(most_bytes=MAX_BYTES)
         self._view.observe(self._dragged, "box")
         self._view.observe(self._uploaded, "file")
@@ -172,12 +172,11 @@ class SearchPanel(widgets.VBox):
             lost = f"{change['new']} and all settings are lost"
             self.session.note(f"The page was loaded again: {lost}. Choose a picture.")
 
-    def _ask_words(self) -> None:
-        if text := self._words.value.strip():
-            self.session.ask_words(text)
+    def _ask_words(self, text: str) -> None:
+        if text.strip():
+            self.session.ask_words(text.strip())
 
-    def _fetch(self) -> None:
-        address = self._address.value.strip()
+    def _fetch(self, address: str) -> None:
         if address.lower().startswith(("http://", "https://", "data:")):
             self.session.ask(address)
         elif address:
@@ -379,7 +378,7 @@ class SearchPanel(widgets.VBox):
     def _draw_words(self) -> None:
         self._drawn_network = self.session.extractor
         self._words.options = self.session.words
-        self._words.disabled = self._find.disabled = not self._words.options
+        self._words.disabled = not self._words.options
         known = "Names that the network was trained with; commas between several. Enter searches."
         none = f"{self._drawn_network.name} was not trained with names: it can't search by words."
         self._words_help.value = none if self._words.disabled else known
@@ -403,17 +402,14 @@ class SearchPanel(widgets.VBox):
             [widgets.VBox([self._shelf, self._gallery])], titles=["Pick one of our pictures"], selected_index=0
         )
         choose.add_class("memora-choose")
-        for wide in (self._shelf, self._words, self._address, self._network, self._metric):
+        for wide in (self._shelf, self._network, self._metric):
             wide.layout.width = "auto"
-        for text, button in ((self._words, self._find), (self._address, self._get)):
-            text.layout.flex, text.layout.min_width = "1", "0"
-            button.layout.flex, button.layout.width = "none", "auto"
         query = widgets.VBox(
             [
                 choose,
-                widgets.HBox([self._words, self._find]),
+                self._words,
                 self._words_help,
-                widgets.HBox([self._address, self._get]),
+                self._address,
                 _help("A picture on the web; Enter fetches it."),
                 self._view,
                 _help(f"JPEG, PNG, WebP, AVIF, BMP, TIFF or GIF; up to {MAX_BYTES >> 20} MB."),
@@ -448,12 +444,6 @@ def _gallery(label: str, name: str, *, details: bool = False) -> Gallery:
     made = Gallery(label=label, details=details)
     made.add_class(name)
     return made
-
-
-def _button_of(text: widgets.Text, name: str, act: Callable[[], None]) -> widgets.Button:
-    """Return a button that does what Enter does in a text field."""
-    text.on_msg(lambda _, told, __: act() if told.get("event") == "submit" else None)
-    return _button(name, act)
 
 
 def _button(name: str, act: Callable[[], None]) -> widgets.Button:

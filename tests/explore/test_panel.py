@@ -200,22 +200,19 @@ def test_earlier_queries_are_shown_and_one_click_goes_back_to_one(panel):
 
 def test_only_an_address_of_the_web_is_fetched(panel):
     before = panel.session.query
-    panel._address.value = str(QUERY)
-    panel._get.click()
+    panel._address.asked = {"text": str(QUERY), "n": 1}
     assert "http://" in panel._status.value
-    panel._address.value = "x" * 20_000
-    panel._get.click()
+    panel._address.asked = {"text": "x" * 20_000, "n": 2}
     assert len(panel._status.value) < 500
     assert panel.session.query is before
 
 
 def test_words_are_offered_and_searched_by_and_stand_in_the_history(panel):
     assert len(panel._words.options) == 1000
-    panel._words.value = " "
-    panel._find.click()
+    panel._words.asked = {"text": " ", "n": 1}
     assert panel.session.query.name == "mug_1.jpg"
-    panel._words.value = "teapot"
-    panel._find.click()
+    panel._words.asked = {"text": "teapot", "n": 2}
+    assert panel._words.value == "teapot"
     assert panel._hits.items[0]["mark"] == "right"
     assert "teapot" in panel._call.code
     assert (panel._view.picture, panel._whole.disabled) == (b"", True)
