@@ -13,7 +13,7 @@ from tests.test_notebooks import code_cells, read, text_of
 
 LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb") if not path.stem.startswith("00"))
 KINDS = ("**1. Predict.**", "**2. Change.**", "**3. Build.**")
-MORE = {"10_your_own_search": 2}  # exercises beside those three
+MORE = {"07_choose_an_index": 1, "10_your_own_search": 2}  # exercises beside those three
 # What each "Try it" suggests: source text -> what a learner would write instead.
 TRY_IT: dict[str, dict[str, str]] = {
     "01_create_a_collection": {

@@ -6,7 +6,7 @@ from helpers.check.lesson_03 import batches, filter_finds, second_ingest
 from helpers.check.lesson_04 import blue_from_the_second, distance_to_itself, precision
 from helpers.check.lesson_05 import category_of_a_part, red_but_no_mug, slider_changes_session
 from helpers.check.lesson_06 import average_precision, threshold_without_alarms, width_with_four_times
-from helpers.check.lesson_07 import comparisons, plan_fits, smallest_nprobe
+from helpers.check.lesson_07 import comparisons, plan_fits, smallest_nprobe, whose_fault
 from helpers.check.lesson_08 import cactus_by_name, cosine_to_the_mean, merged_ranks
 from helpers.check.lesson_09 import enough_candidates, expansion, who_gains
 from helpers.check.lesson_10 import (
@@ -55,5 +55,6 @@ __all__ = [
     "threshold_without_alarms",
     "two_failures",
     "who_gains",
+    "whose_fault",
     "width_with_four_times",
 ]

@@ -5,9 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from helpers.check.answers import NotYet, call, exercise, whole
+from helpers.check.answers import NotYet, call, choice, exercise, whole
 from helpers.indexing.size import size
 
+FAULTS = {  # whose, and a hint at it
+    "teapot 1": ("embedding", "is it among the exact four? Then would another index leave it out?"),
+    "vase 2": ("index", "would exact search have found it?"),
+    "mug 8": ("index", "exact search finds it, so its vector is near enough."),
+}
 FOUND = (0.41, 0.62, 0.80, 0.80, 0.93, 0.95, 0.99, 1.0)  # recall at nprobe 1, 2, ...
 
 
@@ -45,6 +50,17 @@ def plan_fits(plan: Mapping[str, Any], *, memory_gb: float) -> str:
     if gigabytes > memory_gb:
         raise NotYet(f"it needs {gigabytes:.1f} GB of memory, {memory_gb:g} are there.")
     return f"it needs {gigabytes:.1f} of {memory_gb:g} GB."
+
+
+@exercise
+def whose_fault(faults: Mapping[str, Any]) -> str:
+    """Whether the embedding or the index is to blame for two wrong hits and a missing one."""
+    if not isinstance(faults, Mapping) or faults.keys() != FAULTS.keys():
+        raise NotYet(f"faults is a dict with {', '.join(FAULTS)}.")
+    for hit, (right, hint) in FAULTS.items():
+        if choice(faults[hit], ("index", "embedding")) != right:
+            raise NotYet(f"{hit}: {hint}")
+    return "what exact search does too is the embedding's fault; only the rest is the index's."
 
 
 @exercise

@@ -112,3 +112,32 @@ def test_a_plan_that_does_not_fit_gets_the_hint_that_fits(change, said: str) -> 
 @pytest.mark.parametrize("change", [{"replicas": 1}, {"dim": 384}, {"index_type": "IVF_FLAT", "replicas": 1}])
 def test_a_plan_that_fits_is_taken_in_any_form(change) -> None:
     assert is_right(lambda: check.plan_fits(PLAN | change, memory_gb=16))
+
+
+FAULTS = {"teapot 1": "embedding", "vase 2": "index", "mug 8": "index"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"teapot 1": ...}, "in place of"),
+        ({"teapot 1": "index"}, "teapot 1: is it among the exact four"),
+        ({"vase 2": "embedding"}, "vase 2: would exact search"),
+        ({"mug 8": "embedding"}, "mug 8: exact search finds it"),
+        ({"mug 8": "both"}, "'both' is none of"),
+        ({"mug 8": 1}, "none of"),
+        ({"mug 3": "index"}, "a dict with"),
+    ],
+)
+def test_the_wrong_one_blamed_gets_the_hint_that_fits(change, said: str) -> None:
+    assert said in hint(check.whose_fault, FAULTS | change)
+
+
+@pytest.mark.parametrize("faults", [..., None, [], "index"])
+def test_what_blames_nobody_gets_a_hint(faults) -> None:
+    assert "a dict with" in hint(check.whose_fault, faults) or "in place of" in hint(check.whose_fault, faults)
+
+
+@pytest.mark.parametrize("change", [{}, {"vase 2": " Index "}, {"teapot 1": "EMBEDDING"}])
+def test_the_right_one_blamed_is_taken_in_any_form(change) -> None:
+    assert is_right(check.whose_fault, FAULTS | change)
