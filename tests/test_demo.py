@@ -184,8 +184,8 @@ def test_a_picture_that_cannot_be_written_is_told_in_a_sentence(refused, own, tm
 
 
 def test_an_unknown_extractor_in_the_environment_is_told_in_a_sentence(refused, monkeypatch):
-    monkeypatch.setenv("MEMORA_EXTRACTOR", "clip")
-    assert "There is no extractor 'clip'" in refused()
+    monkeypatch.setenv("MEMORA_EXTRACTOR", "resnet")
+    assert "There is no extractor 'resnet'" in refused()
 
 
 def test_half_set_hosted_variables_are_told_in_a_sentence_without_the_key(refused, monkeypatch):
