@@ -104,6 +104,7 @@ def test_weights_that_were_not_copied_whole_are_found(monkeypatch: pytest.Monkey
     (package / "__init__.py").touch()
     (package / "weights.pth").write_bytes(b"cut off")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, package.name, raising=False)  # other tests in this process use the true one
     assert preflight.weights().level == FIX
     (package / "weights.pth").write_bytes(bytes(18_000_000))
     assert preflight.weights().level == OK
