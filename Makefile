@@ -43,12 +43,12 @@ setup: $(STAMP) ## make .venv and install what a learner needs
 # PyTorch's wheel for Linux carries 130 MB of test programs of its own, which nothing runs: they go.
 $(STAMP): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV), once: about 520 MB to fetch, 1.7 GB on disk. On Linux several GB more, unless you ask for PyTorch's CPU build first (README.md)."
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "This kit needs Python 3.11 or newer; '$(PYTHON)' is older. Try: make PYTHON=python3.12 setup"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' \
+	@"$(PYTHON)" -c 'import ensurepip, venv' \
 		|| { echo "Python's venv is missing. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	$(if $(PACK),@$(PYTHON) -m teaching.stick "$(PACK)")
-	$(PYTHON) -m venv $(VENV)
+	$(if $(PACK),@"$(PYTHON)" -m teaching.stick "$(PACK)")
+	"$(PYTHON)" -m venv $(VENV)
 	$(INSTALL) --editable .
 	@rm -rf $(SITE)/torch/test $(SITE)/torch/bin/test_*
 	@$(BIN)/python -m helpers.jupyter
@@ -72,7 +72,7 @@ app: $(STAMP) $(ENGINE) ## search by image as a page, without code
 	$(BIN)/python -m helpers.explore $(APP)
 
 preflight: ## is this machine ready, and what to do where it is not; CODES=file reads what students sent
-	@$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m teaching.preflight $(if $(CODES),--codes "$(CODES)")
+	@"$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))" -m teaching.preflight $(if $(CODES),--codes "$(CODES)")
 
 models: $(STAMP) ## fetch DINOv2 (88 MB) from the model hub, or with MODEL=clip CLIP (610 MB)
 	$(BIN)/python -m helpers.features $(MODEL)
@@ -133,5 +133,5 @@ site: $(WITH)site ## the course as static pages, in dist/site
 
 lock: ## renew constraints.txt after a change of pyproject.toml (with uv, if need be from a temporary folder)
 	@set -e; uv="$(UV)"; if [ -z "$$uv" ]; then temporary=$$(mktemp -d); trap 'rm -rf "$$temporary"' EXIT; \
-		$(PYTHON) -m venv "$$temporary"; "$$temporary/bin/python" -m pip install --quiet uv; uv="$$temporary/bin/uv"; fi; \
+		"$(PYTHON)" -m venv "$$temporary"; "$$temporary/bin/python" -m pip install --quiet uv; uv="$$temporary/bin/uv"; fi; \
 	"$$uv" pip compile --quiet --universal --python-version 3.11 --all-extras pyproject.toml --output-file constraints.txt

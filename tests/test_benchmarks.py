@@ -87,6 +87,8 @@ def test_the_plain_loop_gives_the_vectors_that_the_kit_gives(network, at_once):
 @pytest.mark.parametrize("way", [folder._batches, folder._kit])
 def test_each_way_from_a_folder_to_hits_finds_the_query_s_kind(way):
     """So that none is fast by finding something else."""
+    if way is folder._batches:
+        pytest.importorskip("chromadb", reason="the extra `peers` is not installed")
     measured = folder._measured(way)
     assert measured["P@5"] > 0.9
     assert measured["to searchable, s"] > 0

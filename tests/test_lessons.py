@@ -35,10 +35,10 @@ TRY_IT: dict[str, dict[str, str]] = {
     },
     "05_explore_interactively": {"hit = session.hits[1]": "hit = session.hits[4]"},
     "06_measure_quality": {
-        "sample = np.arange(0, len(rows), 14)": (
+        "sample = np.arange(0, len(rows), total[0])": (
             "from PIL import ImageFilter\n"
             'EDITS["blur"] = lambda image: image.filter(ImageFilter.GaussianBlur(6))\n'
-            "sample = np.arange(0, len(rows), 14)"
+            "sample = np.arange(0, len(rows), total[0])"
         ),
         "(places.clip(1e-6) ** 3).mean(0) ** (1 / 3)": "(places.clip(1e-6) ** 10).mean(0) ** (1 / 10)",
     },

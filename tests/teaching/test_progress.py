@@ -178,10 +178,11 @@ def test_of_two_files_for_a_lesson_the_newer_counts_and_a_broken_one_is_named(
     with (tmp_path / "out.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     ada = {row["exercise"]: row["state"] for row in rows if row["student"] == "'=ada"}
-    assert ada == {"comparisons": "empty", "plan_fits": "right", "smallest_nprobe": "empty"}
+    assert ada.pop("plan_fits") == "right"
+    assert ada and set(ada.values()) == {"empty"}
     said = capsys.readouterr().out
     assert "bob, (the file): 07_choose_an_index.ipynb is no notebook that can be read" in said
-    assert [line.split() for line in said.splitlines() if line.startswith("=ada")] == [["=ada", "-", "right", "-"]]
+    assert [line.split() for line in said.splitlines() if line.startswith("=ada")] == [["=ada", "-", "right", "-", "-"]]
 
 
 @pytest.mark.parametrize(
