@@ -79,7 +79,8 @@ def show_curves(curves: Mapping[str, Sequence[tuple[int, Measured]]], *, exact: 
         times = [t for t in MaxNLocator(4).tick_values(low, high) if low <= t <= high]
     by_time.set_xticks(times)
     by_time.xaxis.set_major_formatter(ScalarFormatter())
-    by_setting.yaxis.set_major_formatter("{x:.2f}")
+    by_setting.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))  # not 2.5: each tick is what it says
+    by_setting.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
     for axis in (by_setting, by_time):
         axis.xaxis.set_minor_locator(NullLocator())
         axis.grid(color=LIGHT_GREY, lw=0.5)

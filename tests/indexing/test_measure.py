@@ -174,3 +174,13 @@ def test_times_can_be_read_off_the_axis_however_fast_the_machine(times):
     assert len(ticks) >= 2
     for text, place in ticks.items():
         assert low <= place <= high and float(text) == pytest.approx(place)
+
+
+@pytest.mark.parametrize("least", [0.44, 0.83, 0.97, 0.995])
+def test_recall_can_be_read_off_the_axis_where_all_are_near_1(least):
+    """Steps of 0.025, written with two digits, once showed 0.98 where 0.975 was."""
+    figure = show_curves({"HNSW": [(1, Measured(least, 1.0, 2.0, 10, [])), (2, Measured(1.0, 2.0, 3.0, 10, []))]})
+    figure.canvas.draw()
+    axis = figure.axes[0]
+    ticks = zip(axis.get_yticklabels(), axis.get_yticks(), strict=True)
+    assert all(float(tick.get_text()) == pytest.approx(place, abs=1e-9) for tick, place in ticks)
