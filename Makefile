@@ -74,7 +74,7 @@ app: $(STAMP) $(ENGINE) ## search by image as a page, without code
 preflight: ## is this machine ready, and what to do where it is not; CODES=file reads what students sent
 	@"$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))" -m teaching.preflight $(if $(CODES),--codes "$(CODES)")
 
-models: $(STAMP) ## fetch DINOv2 (88 MB) from the model hub, or with MODEL=clip CLIP (610 MB)
+models: $(STAMP) ## fetch DINOv2 (88 MB) from the model hub, or with MODEL=clip CLIP (several hundred MB)
 	$(BIN)/python -m helpers.features $(MODEL)
 
 clean: ## remove the local Memora's data (not your pictures) and what was drawn

@@ -84,8 +84,7 @@ def write(folder: Path, described: dict[str, Any], tables: list[Table]) -> None:
     kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"tables": {}}
     changing = ("date", "load_before")
     fixed = {key: value for key, value in described.items() if key not in changing}
-    if kept.get("machine") != fixed:
-        kept = {"machine": fixed, "tables": {}}
+    kept = {"machine": fixed, "tables": kept["tables"] if _comparable(kept.get("machine", {}), fixed) else {}}
     when = {key: described[key] for key in changing}
     kept["tables"] |= {table.name: asdict(table) | when for table in tables}
     file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8", newline="\n")
@@ -109,6 +108,13 @@ def write(folder: Path, described: dict[str, Any], tables: list[Table]) -> None:
     picture = "![How long a search and a folder take, beside what people would pick instead](results.png)\n"
     whole = [head, picture, "## What the kit promises\n\n" + "".join(promises), "## All tables\n", *parts]
     (folder / "RESULTS.md").write_text("\n".join(whole), encoding="utf-8", newline="\n")
+
+
+def _comparable(before: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Return whether it is the same machine with the same versions; a package that came or went changes no table."""
+    then, there = before.get("packages", {}), now["packages"]
+    same = all(there.get(name, version) == version for name, version in then.items())
+    return same and before | {"packages": there} == now
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """How far a class is, from a folder of handed-in notebooks: `python -m teaching.progress FOLDER`, `make progress`.
 
 Each hand-in's exercises are checked anew: in a process of its own (`teaching.handed_in`), in a clean state, with a
-time limit and without the network. docs/teaching/progress.md says what a hand-in can and can't do there.
+time limit and without the network. docs/teaching/editions.md says what a hand-in can and can't do there.
 """
 
 import argparse

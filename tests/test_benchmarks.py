@@ -129,6 +129,13 @@ def test_results_are_readable_by_people_and_by_programs(tmp_path: Path):
     assert data["tables"]["one"]["rows"] == rows
     write(tmp_path, described, [Table("other", "Another table", "A note.", rows)])  # measured another day
     assert "| numpy |" in (tmp_path / "RESULTS.md").read_text(encoding="utf-8").partition("Another table")[0]
+    more = described | {"packages": described["packages"] | {"a new contender": "1.0"}}
+    write(tmp_path, more, [Table("other", "Another table", "A note.", rows)])
+    assert "One table" in (tmp_path / "RESULTS.md").read_text(encoding="utf-8"), "installing one more loses nothing"
+    other = described | {"packages": described["packages"] | {"numpy": "0.1"}}
+    write(tmp_path / "other", described, [table])
+    write(tmp_path / "other", other, [Table("other", "Another table", "A note.", rows)])
+    assert "One table" not in (tmp_path / "other" / "RESULTS.md").read_text(encoding="utf-8"), "of another version"
     write(tmp_path, described | {"processor": "another one"}, [Table("other", "Another table", "A note.", rows)])
     assert "One table" not in (tmp_path / "RESULTS.md").read_text(encoding="utf-8"), "of another machine"
 

@@ -100,7 +100,7 @@ def fetch(name: str) -> str:
     Parameters
     ----------
     name : {"dinov2-small", "clip"}
-        88 MB and about 610 MB.
+        88 MB, and several hundred MB.
 
     Raises
     ------

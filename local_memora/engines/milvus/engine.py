@@ -46,9 +46,7 @@ TYPES = {
 }
 NAMES: dict[Any, Any] = {kind: name for name, kind in TYPES.items()}
 RESERVED = {"RowID", "Timestamp"}
-EXACT = (
-    "_exact_"  # Milvus loads no field without an index: where none is defined we make a FLAT one, which no answer shows
-)
+EXACT = "_exact_"  # a hidden FLAT index where none is defined: Milvus loads no field without an index
 SECONDS = 60  # for one call
 NOT_FOUND, NO_DATABASE = 100, 800  # Milvus' error codes
 REFUSED_FILTER = ("cannot parse expression", "predicate is not a boolean", "unsupported", "is not supported in")
