@@ -5,12 +5,21 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from helpers.features import FeatureExtractor, Words, load_words
 
 Box = tuple[int, int, int, int]
 KEPT_SIDE = 768  # pixels of the longer side of an earlier query: 2 MB in memory; a telephone's photograph has 48 MB
+
+
+# What a picture can be compared with: itself, changed.
+VARIANTS = {
+    "grey": "the same without color",
+    "mirrored": "the same mirrored",
+    "middle": "only its middle",
+    "whole": "the whole picture",
+}
 
 
 class RefusedError(Exception):
@@ -35,6 +44,9 @@ class Query:
         The vectors of this part that are known already, by extractor.
     words : tuple of str
         Names that the network was trained with; empty for a picture.
+    source : tuple of str
+        Where it can be had again: `("id", key)`, `("file", path in the folder)`, `("url", address)` or
+        `("words", names)`; empty for an upload.
     """
 
     name: str
@@ -43,6 +55,7 @@ class Query:
     box: Box | None = None
     vectors: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     words: tuple[str, ...] = ()
+    source: tuple[str, ...] = ()
 
     @classmethod
     def of_words(cls, text: str, extractor: FeatureExtractor, kinds: Mapping[str, Collection[str]]) -> "Query":
@@ -71,7 +84,8 @@ class Query:
         lines = "\n".join(textwrap.wrap(", ".join(words), 11))
         ImageDraw.Draw(picture).text((80, 80), lines, "black", anchor="mm", align="center", font_size=24)
         name = ", ".join(f'"{word}"' for word in words)
-        return cls(name, picture, meant[0] if len(meant) == 1 else "", vectors=vectors, words=words)
+        category, source = meant[0] if len(meant) == 1 else "", ("words", ", ".join(words))
+        return cls(name, picture, category, vectors=vectors, words=words, source=source)
 
     def vector(self, extractor: FeatureExtractor) -> np.ndarray:
         """Return what is searched for as a vector of a network, shape (dim,), float32 of unit length.
@@ -92,6 +106,38 @@ class Query:
     def part(self) -> Image.Image:
         """The part that is searched for."""
         return self.picture.crop(self.box) if self.box else self.picture
+
+    @property
+    def where(self) -> str:
+        """The part that is searched for in words, such as `upper left quarter`; empty for the whole picture."""
+        if not self.box:
+            return ""
+        sides = [
+            (high - low, (high + low) / 2)
+            for low, high in (
+                (self.box[n] / self.picture.size[n], self.box[n + 2] / self.picture.size[n]) for n in (0, 1)
+            )
+        ]
+        names = [
+            "" if length > 0.85 or 0.42 <= middle <= 0.58 else pair[middle > 0.5]
+            for (length, middle), pair in zip(sides, (("left", "right"), ("upper", "lower")), strict=True)
+        ]
+        area, said = sides[0][0] * sides[1][0], " ".join(name for name in reversed(names) if name)
+        if not said:
+            return "middle"
+        size = "quarter" if all(names) and 0.15 <= area <= 0.35 else "part"
+        return f"{said} {'half' if not all(names) and 0.35 <= area <= 0.65 else size}"
+
+    def variant(self, how: str) -> "Query":
+        """Return the query to compare with: one of `VARIANTS`."""
+        if how == "whole":
+            return replace(self, box=None, vectors={})
+        part = self.part
+        if how == "middle":
+            part = ImageOps.crop(part, (part.width // 5, part.height // 5))
+        else:
+            part = ImageOps.mirror(part) if how == "mirrored" else ImageOps.grayscale(part).convert("RGB")
+        return replace(self, picture=part, box=None, vectors={})
 
     def is_like(self, other: "Query") -> bool:
         """Return whether both search for the same part of the same picture."""
@@ -128,6 +174,10 @@ class Settings:
         How many hits.
     allowed : dict of str to tuple of str
         For each field the values that a hit may have; a field without values lets all hits pass.
+    ranges : dict of str to (float, float)
+        For each field of numbers the smallest and the largest value that a hit may have.
+    beside : str
+        What the search is compared with, as `SearchSession.comparisons` lists it; empty for nothing.
     least_similarity : float, optional
         Hits that are less similar are left out.
     metric : str, optional
@@ -138,6 +188,8 @@ class Settings:
 
     limit: int = 10
     allowed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    beside: str = ""
     least_similarity: float | None = None
     metric: str | None = None
     extractor: str | None = None

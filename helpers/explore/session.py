@@ -1,17 +1,19 @@
 """A search as a person makes it: query, settings, results, the way back. No widget and no layout."""
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
 from PIL import Image
 
 from helpers.connect import COLLECTION
 from helpers.explore.explain import Agreement, agreement
-from helpers.explore.query import Box, Query, RefusedError, Settings
+from helpers.explore.query import VARIANTS, Box, Query, RefusedError, Settings
 from helpers.features import FeatureExtractor, load_words
 from helpers.images import DATA, ImageError, Source, called, load_categories, open_image, shortened
 from helpers.ingest import FIELDS, describe_pictures, stored_rows
@@ -24,6 +26,9 @@ FILTERS = 6  # at most so many of the collection's own fields become filters
 CHOICES = 60  # a field with more values than these offers too many to choose from
 MOST_PICTURES = 16_384  # a larger collection is searched, but neither listed nor mapped
 HISTORY = 20  # earlier queries that are kept, the newest ones
+MOST = 30  # hits that are asked for
+NUMBERS = ("Int8", "Int16", "Int32", "Int64", "Float", "Double")
+ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|[/~\\]", re.IGNORECASE)  # begins an address, or a path: not a word
 
 
 class SearchSession:
@@ -81,6 +86,7 @@ class SearchSession:
         self.query: Query | None = None
         self.settings = Settings(extractor=pairs[0][0].name)
         self.hits: list[Hit] = []
+        self.beside: list[Hit] = []  # the hits of what the search is compared with
         self.vector: np.ndarray | None = None  # of the last search, shape (dim,)
         self.history: list[Query] = []
         self.state, self.message = "nothing chosen", "Choose a picture to search with."
@@ -117,13 +123,18 @@ class SearchSession:
     def _look_at_collection(self) -> tuple[dict[str, list[str]], list[str]]:
         """Return the values of each text field, and the metrics that the collection can be searched by."""
         told = describe_pictures(self.client, self.collection)
-        texts = [one["name"] for one in told["fields"] if one["type"] == "VarChar" and one["name"] not in FIELDS]
+        own = [one for one in told["fields"] if one["name"] not in FIELDS]
+        texts, numbers = ([one["name"] for one in own if one["type"] in types] for types in (("VarChar",), NUMBERS))
         try:
-            found = stored_rows(self.client, self.collection, ["image_path", *texts], most=MOST_PICTURES)
+            found = stored_rows(self.client, self.collection, ["image_path", *texts, *numbers], most=MOST_PICTURES)
         except ValueError:  # too many to choose from, but not to search
             found = {}
         rows = sorted(found.values(), key=lambda row: row["image_path"])
-        self.pictures = [Hit(0, 1.0, row["id"], row["image_path"], {n: row[n] for n in texts}) for row in rows]
+        self.pictures = [Hit(0, 1.0, row["id"], row["image_path"], {n: row[n] for n in (*texts, *numbers)})
+                         for row in rows]  # fmt: skip
+        spans = {name: (min(known), max(known)) for name in numbers
+                 if (known := [row[name] for row in rows if row[name] is not None])}  # fmt: skip
+        self.spans = {name: span for name, span in spans.items() if span[0] < span[1]}  # of each field of numbers
         values = {name: sorted({row[name] for row in rows}) for name in texts}
         choices = {name: found for name, found in values.items() if 1 < len(found) <= CHOICES}
         index = next((one for one in told["indexes"] if one["fieldName"] == "vector"), None)
@@ -139,16 +150,34 @@ class SearchSession:
     def ask(self, source: Source, name: str = "", category: str = "") -> None:
         """Search by a picture: a path, a URL, bytes, a PIL image or an array."""
         shown = name or called(source)
+        self._choose(shown, lambda: self._opened(source, name, category))
 
-        def opened() -> Query:
-            try:
-                if isinstance(source, bytes) and len(source) > MAX_BYTES:
-                    raise ImageError(shown, too_large())
-                return Query(shown, open_image(source), category)
-            except ImageError as error:
-                raise RefusedError(_refusal(name or error.name, error.reason)) from None
+    def _opened(self, source: Source, name: str = "", category: str = "") -> Query:
+        shown = name or called(source)
+        try:
+            if isinstance(source, bytes) and len(source) > MAX_BYTES:
+                raise ImageError(shown, too_large())
+            return Query(shown, open_image(source), category, source=self._where_from(source))
+        except ImageError as error:
+            raise RefusedError(_refusal(name or error.name, error.reason)) from None
 
-        self._choose(shown, opened)
+    def _where_from(self, source: Source) -> tuple[str, ...]:
+        """Return where a picture can be had again, as `Query.source` says it."""
+        if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
+            return ("url", source)
+        if isinstance(source, str | Path) and Path(source).resolve().is_relative_to(self.root.resolve()):
+            return ("file", Path(source).resolve().relative_to(self.root.resolve()).as_posix())
+        return ()
+
+    def find(self, text: str) -> None:
+        """Search by what one line of text means: the address of a picture on the web, or words."""
+        text = text.strip()
+        if text.lower().startswith(("http://", "https://", "data:")):
+            self.ask(text)
+        elif ELSEWHERE.match(text):
+            self.refuse(shortened(text), "an address begins with http:// or https://; choose a file instead")
+        elif text:
+            self.ask_words(text)
 
     def ask_words(self, text: str) -> None:
         """Search by a name that the network was trained with, or by several, separated by commas.
@@ -172,19 +201,18 @@ class SearchSession:
     def more_like_id(self, key: int) -> None:
         """Search by a picture of the collection, known by its key."""
         collection = self.collection
+        self._choose("that picture", lambda: self._with_key(key, collection))
 
-        def opened() -> Query:
-            fields = self._fields[collection]
-            rows = self.client.vectors.get(collection_name=collection, id=key, output_fields=fields)["data"]
-            if not rows:
-                raise RefusedError(f"No picture with the key {key} is in {collection!r} any more.")
-            return self._like(hits_from([{"distance": 1.0, **rows[0]}])[0])
-
-        self._choose("that picture", opened)
+    def _with_key(self, key: int, collection: str) -> Query:
+        fields = self._fields[collection]
+        rows = self.client.vectors.get(collection_name=collection, id=key, output_fields=fields)["data"]
+        if not rows:
+            raise RefusedError(f"No picture with the key {key} is in {collection!r} any more.")
+        return self._like(hits_from([{"distance": 1.0, **rows[0]}])[0])
 
     def _like(self, hit: Hit) -> Query:
         try:
-            return Query(hit.path, self.picture(hit), hit.category)
+            return Query(hit.path, self.picture(hit), hit.category, source=("id", str(hit.id)))
         except ImageError as error:
             raise RefusedError(f"The picture of this hit can't be opened. {error}") from None
 
@@ -255,9 +283,27 @@ class SearchSession:
         """Let only hits pass whose field has one of these values; without values, let all pass."""
         self.change(allowed={**self.settings.allowed, field: values})
 
+    def between(self, field: str, low: float, high: float) -> None:
+        """Let only hits pass whose field of numbers lies between two values, both included; `spans` has its limits."""
+        low, high = sorted((low, high))
+        ranges = {name: span for name, span in self.settings.ranges.items() if name != field}
+        span = self.spans.get(field)
+        self.change(ranges=ranges if span and low <= span[0] and high >= span[1] else {**ranges, field: (low, high)})
+
     def clear_filters(self) -> None:
         """Let all hits pass again."""
-        self.change(allowed={}, least_similarity=None)
+        self.change(allowed={}, ranges={}, least_similarity=None)
+
+    @property
+    def comparisons(self) -> dict[str, str]:
+        """What this search can be compared with: keys for `change(beside=...)`, and what each is called."""
+        metric = self.settings.metric or self.metrics[0]
+        found = {f"network {name}": name for name in self.extractors if name != self.extractor.name}
+        found |= {f"metric {name}": f"the metric {name}" for name in self.metrics if name != metric}
+        if self.query and not self.query.words:
+            left_out = "middle" if self.query.box else "whole"
+            found |= {how: said for how, said in VARIANTS.items() if how != left_out}
+        return found | ({"all": "without filters"} if self.filter else {})
 
     def back(self, steps: int = 1) -> None:
         """Return to the query before this one, or to an earlier query."""
@@ -282,11 +328,16 @@ class SearchSession:
             for name, values in self.settings.allowed.items()
             if values
         ]
+        parts += [f"{name} >= {low:g} and {name} <= {high:g}" for name, (low, high) in self.settings.ranges.items()]
         return " and ".join(parts) or None
 
-    def _options(self) -> dict[str, Any]:
-        """Return the settings as `search_many` takes them."""
-        least, metric = self.settings.least_similarity, self.settings.metric
+    def similarity(self, hit: Hit) -> float:
+        """Return how similar a hit is to the query, as a cosine, whatever the metric."""
+        return 1 - hit.distance / 2 if (self.settings.metric or self.metrics[0]) == "L2" else hit.distance
+
+    def _options(self, metric: str | None = None) -> dict[str, Any]:
+        """Return the settings as `search_many` takes them; by another metric where one is given."""
+        least, metric = self.settings.least_similarity, metric or self.settings.metric
         radius = None
         if least is not None:
             # A radius leaves out what is just as similar; a little less lets it pass. L2 of unit vectors is 2 - 2 cos.
@@ -302,31 +353,52 @@ class SearchSession:
         first = [f"vector = load_words(extractor).embed({words})"] if words else []
         return "\n".join([*first, "client.vectors.search(", "    data=vector,", *lines, ")"])
 
+    def _beside(self, query: Query) -> tuple[Query, FeatureExtractor, dict[str, Any]] | None:
+        """Return what to search for as well, to compare; None for nothing."""
+        how, extractor, options = self.settings.beside, self.extractor, self._options()
+        if how not in self.comparisons:
+            return None
+        if how.startswith("network "):
+            extractor = self.extractors[how.removeprefix("network ")]
+        elif how.startswith("metric "):
+            options = self._options(how.removeprefix("metric "))
+        elif how == "all":
+            options["filter"] = None
+        else:
+            query = query.variant(how)
+        return query, extractor, options
+
+    def _found(self, query: Query, extractor: FeatureExtractor, options: dict[str, Any]) -> list[Hit]:
+        vectors, collection = query.vector(extractor)[None], self._collections[extractor.name]
+        return search_many(self.client, vectors, extractor=extractor, collection=collection, **options)[0]
+
     def search(self) -> None:
         """Search, or search again after a failure."""
         with self._lock:
             self._newest += 1
-            ticket, query, options = self._newest, self.query, self._options()
-            extractor, collection = self.extractor, self.collection
+            ticket, query, options, extractor = self._newest, self.query, self._options(), self.extractor
             if self._above and self._above[0] == "failed":
                 self._above = None
         if query is None:
             self._show("nothing chosen", "Choose a picture to search with.")
             return
+        beside = self._beside(query)
         self._tell("searching", f"Searching by {query.name} ...")
 
         def work() -> None:
             hits: list[Hit] = []
+            others: list[Hit] = []
             vector = None
             try:
                 vector = query.vector(extractor)
-                (hits,) = search_many(self.client, vector[None], extractor=extractor, collection=collection, **options)
+                hits = self._found(query, extractor, options)
                 state, message = self._summary(query, hits)
+                others = self._found(*beside) if beside else []
             except Exception as error:
                 state, message = "failed", _sentence(error)
             with self._lock:
                 if ticket == self._newest:  # else something else was asked for meanwhile, and this answer is ignored
-                    self.hits, self.vector = hits, vector
+                    self.hits, self.beside, self.vector = hits, others, vector
                     self._tell(state, message)
 
         self._start(work)
@@ -335,12 +407,106 @@ class SearchSession:
         if hits:
             right = sum(hit.category == query.category for hit in hits)
             known = f", {right} of the category {query.category!r}" if query.category else ""
-            part = ", by a part of it" if query.box else ""
+            part = f", by its {query.where}" if query.box else ""
             what = f"{len(hits)} picture{'s' if len(hits) > 1 else ''}"
             return "found", f"{what} most like {query.name}{part}{known}."
         if self.settings.least_similarity is not None:
             return "nothing found", f"No picture is that similar (at least {self.settings.least_similarity:g})."
         return "nothing found", "No picture passes this filter."
+
+    # as text
+
+    def as_text(self) -> str:
+        """Return the query and the settings as a short text, such as for a page's address: see `restore`.
+
+        What was uploaded or dropped can't be told by a text: only its name is in it.
+        """
+        query, now, usual = self.query, self.settings, Settings()
+        pairs: list[tuple[str, Any]] = []
+        if query:
+            pairs.append((query.source[0], query.source[1]) if query.source else ("upload", query.name))
+            width, height = query.picture.size
+            if query.box:
+                sides = zip(query.box, (width, height) * 2, strict=True)
+                pairs.append(("part", ",".join(f"{side / of:.4g}" for side, of in sides)))
+            if query.source[:1] in (("file",), ("url",)) and query.category:
+                pairs.append(("is", query.category))
+        pairs += [(f"only.{name}", value) for name, values in now.allowed.items() for value in values]
+        pairs += [(f"between.{name}", f"{low:g},{high:g}") for name, (low, high) in now.ranges.items()]
+        plain = {"limit": now.limit, "least": now.least_similarity, "metric": now.metric, "beside": now.beside or None}
+        plain["limit"] = None if now.limit == usual.limit else now.limit
+        plain["network"] = None if now.extractor == next(iter(self.extractors)) else now.extractor
+        return urlencode(pairs + [(name, value) for name, value in plain.items() if value is not None])
+
+    def restore(self, text: str) -> None:
+        """Take the query and the settings from what `as_text` has returned, and search.
+
+        A text that does not fit this collection is refused in `message`, and nothing changes. An upload can't be
+        restored: the message says so.
+        """
+        pairs = parse_qsl(text.lstrip("?#"))
+        said = dict(pairs)
+        try:
+            settings = self._settings_of(pairs)
+            part = [float(side) for side in said["part"].split(",")] if "part" in said else []
+            key = int(said["id"]) if "id" in said else 0
+            if part and not (len(part) == 4 and all(0 <= side <= 1 for side in part)):
+                raise ValueError(said["part"])
+        except ValueError as error:
+            self.refuse("This address", f"it does not fit this collection ({error})")
+            return
+        self.settings = settings
+        extractor, collection = self.extractor, self.collection
+
+        def opened() -> Query:
+            category = said.get("is", "")
+            if "id" in said:
+                query = self._with_key(key, collection)
+            elif "words" in said:
+                query = Query.of_words(said["words"], extractor, self._kinds)
+            elif "url" in said:
+                query = self._opened(said["url"], category=category)
+            else:
+                query = replace(self._like(Hit(0, 1.0, 0, said["file"], {"category": category})),
+                                name=Path(said["file"]).name, source=("file", said["file"]))  # fmt: skip
+            if not part or query.words:
+                return query
+            left, top, right, bottom = (round(s * of) for s, of in zip(part, query.picture.size * 2, strict=True))
+            return replace(query, box=(left, top, right, bottom))
+
+        if said.keys() & {"id", "words", "url", "file"}:
+            self._choose(next(said[name] for name in ("words", "url", "file", "id") if name in said), opened)
+        elif "upload" in said:
+            lost = f"{said['upload']} was on your machine only, and an address can't bring it back"
+            self._show(self.state, f"{lost}: choose it again. The settings are back.")
+        else:
+            self.search()
+
+    def _settings_of(self, pairs: list[tuple[str, str]]) -> Settings:
+        """Return the settings that a text holds. Raises ValueError for what this collection does not have."""
+        said = dict(pairs)
+        allowed: dict[str, tuple[str, ...]] = {}
+        ranges: dict[str, tuple[float, float]] = {}
+        for name, value in pairs:
+            kind, _, field = name.partition(".")
+            if kind == "only":
+                if value not in self.choices.get(field, ()):
+                    raise ValueError(f"no {field} {value!r}")
+                allowed[field] = (*allowed.get(field, ()), value)
+            elif kind == "between":
+                low, high = (float(side) for side in value.split(","))
+                if field not in self.spans:
+                    raise ValueError(f"no numbers {field!r}")
+                ranges[field] = (low, high)
+        network, metric = said.get("network", next(iter(self.extractors))), said.get("metric")
+        if network not in self.extractors or metric not in (None, *self.metrics):
+            raise ValueError(f"no network {network!r} or no metric {metric!r}")
+        limit, least = int(said.get("limit", Settings().limit)), said.get("least")
+        if not 1 <= limit <= MOST:
+            raise ValueError(f"limit={limit}")
+        return Settings(
+            limit, allowed, ranges, said.get("beside", ""), float(least) if least else None, metric, network
+        )
 
     # who watches
 

@@ -20,6 +20,7 @@ from helpers.images import DATA
 from helpers.ingest import ingest
 from helpers.memora import InvalidRequestError, Memora
 from helpers.memora.models import Collection
+from helpers.search import search
 from tests.explore.conftest import QUERY, ids
 from tests.facts import KINDS, PICTURES
 
@@ -105,7 +106,7 @@ def test_a_part_finds_something_else_and_the_whole_the_same_again(mug):
     whole = ids(mug)
     mug.crop((10, 10, 90, 90))
     assert ids(mug) != whole
-    assert "by a part of it" in mug.message
+    assert "by its upper left part" in mug.message
     mug.crop(None)
     assert ids(mug) == whole
 
@@ -410,6 +411,121 @@ def test_a_collection_too_large_to_list_is_searched_all_the_same(kit, extractor,
     assert (session.pictures, session.choices) == ([], {})
     session.ask(QUERY)
     assert session.state == "found"
+
+
+# compared, and numbers
+
+
+def test_numbers_get_a_range_that_the_filter_says(mug):
+    low, high = mug.spans["elevation"]
+    mug.between("elevation", 30, 20)
+    assert mug.filter == "elevation >= 20 and elevation <= 30"
+    assert mug.hits
+    assert all(20 <= hit.metadata["elevation"] <= 30 for hit in mug.hits)
+    mug.between("elevation", low, high)
+    assert mug.filter is None
+
+
+@pytest.mark.parametrize(
+    ("box", "where"),
+    [
+        ((0, 0, 50, 50), "upper left quarter"),
+        ((50, 0, 100, 100), "right half"),
+        ((0, 70, 100, 100), "lower part"),
+        ((25, 25, 75, 75), "middle"),
+        ((80, 80, 100, 100), "lower right part"),
+    ],
+)
+def test_a_part_is_named_in_words(box, where):
+    assert Query("x", Image.new("RGB", (100, 100)), box=box).where == where
+    assert Query("x", Image.new("RGB", (100, 100))).where == ""
+
+
+def test_a_search_is_compared_with_the_same_picture_changed(mug):
+    assert mug.beside == []
+    first = ids(mug)
+    for how in ("grey", "mirrored", "middle"):
+        assert how in mug.comparisons
+        mug.change(beside=how)
+        other = mug.query.variant(how)
+        assert ids(mug) == first
+        expected = search(mug.client, other.part, extractor=mug.extractor, limit=10)
+        assert [hit.id for hit in mug.beside] == [hit.id for hit in expected]
+    assert "whole" not in mug.comparisons
+    mug.crop((0, 0, 90, 90))
+    assert mug.beside == [], "the middle of a part is not offered"
+    mug.change(beside="whole")
+    assert [hit.id for hit in mug.beside] == first
+    mug.crop(None)
+    mug.allow("color", "red")
+    mug.change(beside="all")
+    assert [hit.id for hit in mug.beside] == first != ids(mug)
+    mug.change(beside="")
+    assert mug.beside == []
+
+
+# as text
+
+
+def test_a_search_comes_back_from_its_text(mug, kit, extractor):
+    """Else a page that is loaded again, or sent to somebody, shows something else."""
+    mug.change(limit=7, least_similarity=0.2, beside="mirrored")
+    mug.allow("color", "red", "blue")
+    mug.between("elevation", 10, 35)
+    for choose in (
+        lambda: None,
+        lambda: mug.crop((20, 30, 140, 170)),
+        lambda: mug.more_like(mug.hits[1]),
+        lambda: mug.ask_words("teapot"),
+    ):
+        choose()
+        again = SearchSession(kit, extractor)
+        again.restore(mug.as_text())
+        assert (again.message, again.settings) == (mug.message, mug.settings)
+        assert (ids(again), again.beside) == (ids(mug), mug.beside)
+        assert again.as_text() == mug.as_text()
+
+
+def test_an_upload_can_not_be_restored_and_the_message_says_so(session):
+    session.ask(QUERY.read_bytes(), "my mug.jpg")
+    session.change(limit=3)
+    text = session.as_text()
+    session.ask(QUERY)
+    session.restore("?" + text)
+    assert "my mug.jpg was on your machine only" in session.message
+    assert session.settings.limit == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["id=x", "id=5&limit=999", "only.color=no_such", "between.elevation=1", "network=none", "part=1,2&id=5", "least=x"],
+)
+def test_an_address_that_does_not_fit_is_refused_and_nothing_changes(mug, text):
+    before, hits = mug.settings, ids(mug)
+    mug.restore(text)
+    assert (mug.state, mug.settings, ids(mug)) == ("failed", before, hits)
+    assert "does not fit" in mug.message
+
+
+def test_an_address_leads_to_no_file_outside_the_folder(mug):
+    mug.restore("file=../README.md")
+    assert mug.state == "failed"
+    assert "leads out of" in mug.message
+
+
+def test_one_line_tells_words_from_addresses_and_refuses_paths(mug, monkeypatch):
+    mug.find(" teapot ")
+    assert mug.query.words == ("teapot",)
+    for text in (str(QUERY), "file:///etc/passwd", "~/cat.jpg", "x:" * 10_000):
+        mug.find(text)
+        assert mug.state == "failed"
+        assert "http://" in mug.message
+        assert len(mug.message) < 300
+    asked = []
+    monkeypatch.setattr(mug, "ask", asked.append)
+    mug.find("HTTPS://example.org/cat.jpg")
+    mug.find("  ")
+    assert asked == ["HTTPS://example.org/cat.jpg"]
 
 
 # the newest request wins
