@@ -1,0 +1,67 @@
+"""The server of the page: Voila, which is given kernels that were started ahead."""
+
+import subprocess
+import threading
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.provisioning.factory import KernelProvisionerFactory
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+from traitlets.config import Config
+
+from helpers.explore import kernel
+
+PAGE = Path(__file__).with_name("page.ipynb")
+LARGEST_MESSAGE = 104_857_600  # bytes; by default the server silently drops uploads of 10 MB and more
+# Voila's template asks other hosts for icons that the page does not use; this allows the browser only this host.
+ONLY_THIS_HOST = (
+    "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'self'; "
+    "connect-src 'self' ws://127.0.0.1:* ws://localhost:* data: blob:"  # for older browsers
+)
+SETTINGS = {"websocket_max_message_size": LARGEST_MESSAGE, "headers": {"Content-Security-Policy": ONLY_THIS_HOST}}
+OPTIONS = {
+    "Voila": {"ip": "127.0.0.1", "tornado_settings": SETTINGS},
+    "VoilaConfiguration": {"theme": "light"},
+    "KernelProvisionerFactory": {"default_provisioner_name": "warm"},
+}
+NEXT = 15.0  # seconds from a visit to the start of the next kernel: until then the visit needs the processor
+
+
+class Warm(LocalProvisioner):
+    """Gives a visitor the kernel that waits, and has the next one started."""
+
+    waiting: "subprocess.Popen | None" = None
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
+        """Tell a kernel where its visitor is, in place of running the command."""
+        ready, Warm.waiting = Warm.waiting, None
+        self.process = ready if ready and ready.poll() is None else kernel.start()
+        self.process.stdin.write(f"{self.parent.connection_file}\n")
+        self.process.stdin.flush()
+        self.pid = self.process.pid
+        threading.Timer(NEXT, _start_next).start()
+        return self.connection_info
+
+
+def _start_next() -> None:
+    if Warm.waiting is None:
+        Warm.waiting = kernel.start()
+
+
+def serve(first: subprocess.Popen, arguments: list[str]) -> None:
+    """Serve the page until Ctrl-C.
+
+    Parameters
+    ----------
+    first : subprocess.Popen
+        What `kernel.start` returned: for the first visitor.
+    arguments : list of str
+        Options of Voila.
+    """
+    from voila.app import Voila
+
+    Warm.waiting = first
+    KernelProvisionerFactory.provisioners["warm"] = EntryPoint("warm", f"{__name__}:Warm", "")
+    Voila.launch_instance([str(PAGE), *arguments], config=Config(OPTIONS))
