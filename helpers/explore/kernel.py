@@ -11,7 +11,7 @@ from typing import Any
 def start() -> subprocess.Popen:
     """Start such a kernel as a process, which ends with this one; a line to its standard input names a visitor."""
     own: dict[str, Any] = {"start_new_session": True}  # Ctrl-C is for the server, which then ends its kernels
-    if os.name == "nt":
+    if sys.platform == "win32":
         own = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     own["env"] = os.environ | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # else the debugger, unused here, writes warnings
     return subprocess.Popen([sys.executable, "-m", "helpers.explore.kernel"], stdin=subprocess.PIPE, text=True, **own)

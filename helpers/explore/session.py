@@ -14,7 +14,8 @@ from PIL import Image
 from helpers.connect import COLLECTION
 from helpers.explore.explain import Agreement, agreement
 from helpers.explore.query import VARIANTS, Box, Query, RefusedError, Settings
-from helpers.features import FeatureExtractor, load_words
+from helpers.features import FeatureExtractor
+from helpers.features.words import names_of
 from helpers.images import DATA, ImageError, Source, called, load_categories, open_image, shortened
 from helpers.ingest import FIELDS, describe_pictures, stored_rows
 from helpers.memora import Memora, MemoraError
@@ -115,10 +116,7 @@ class SearchSession:
     @property
     def words(self) -> list[str]:
         """The names that the network in use can search by; empty if it was not trained with names."""
-        try:
-            return load_words(self.extractor).names
-        except ValueError:
-            return []
+        return names_of(self.extractor)
 
     def _look_at_collection(self) -> tuple[dict[str, list[str]], list[str]]:
         """Return the values of each text field, and the metrics that the collection can be searched by."""

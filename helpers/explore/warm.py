@@ -8,7 +8,6 @@ from typing import Any
 
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
-
 from traitlets.config import Config
 
 from helpers.explore import kernel
@@ -34,13 +33,15 @@ class Warm(LocalProvisioner):
 
     waiting: "subprocess.Popen | None" = None
 
-    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Tell a kernel where its visitor is, in place of running the command."""
+        assert self.parent is not None
         ready, Warm.waiting = Warm.waiting, None
-        self.process = ready if ready and ready.poll() is None else kernel.start()
-        self.process.stdin.write(f"{self.parent.connection_file}\n")
-        self.process.stdin.flush()
-        self.pid = self.process.pid
+        process = ready if ready and ready.poll() is None else kernel.start()
+        assert process.stdin is not None
+        process.stdin.write(f"{self.parent.connection_file}\n")
+        process.stdin.flush()
+        self.process, self.pid = process, process.pid
         threading.Timer(NEXT, _start_next).start()
         return self.connection_info
 

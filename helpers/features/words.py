@@ -89,10 +89,17 @@ def load_words(extractor: FeatureExtractor) -> Words:
     ValueError
         The extractor has no classifier.
     """
-    if not isinstance(extractor, EfficientNetExtractor):
+    if not (names := names_of(extractor)):
         raise ValueError(
             f"{extractor.name} has no classifier, so it has no vectors for words: it was not trained with names. "
             "Take load_extractor('efficientnet-lite0'), and pictures ingested with it."
         )
-    lines = CLASSES.read_text(encoding="utf-8").splitlines()
-    return Words([line for line in lines if not line.startswith("#")], unit(extractor.model._fc.weight.cpu().numpy()))
+    assert isinstance(extractor, EfficientNetExtractor)
+    return Words(names, unit(extractor.model._fc.weight.cpu().numpy()))
+
+
+def names_of(extractor: FeatureExtractor) -> list[str]:
+    """Return the names that a network was trained to tell apart; empty if it was trained without."""
+    if not isinstance(extractor, EfficientNetExtractor):
+        return []
+    return [line for line in CLASSES.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]

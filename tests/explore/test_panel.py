@@ -11,7 +11,6 @@ from helpers.connect import COLLECTION, local_client
 from helpers.explore import SearchSession
 from helpers.explore.browser import MapView
 from helpers.explore.map import map_collection, map_panel
-from helpers.explore.page import networks, page
 from helpers.explore.panel import ALL, Newest, SearchPanel
 from helpers.explore.session import MAX_BYTES
 from helpers.features.extractors import DinoV2Extractor
@@ -19,7 +18,6 @@ from helpers.features.weights import save_untrained_dinov2
 from helpers.images import DATA, load_folder
 from helpers.ingest import ingest
 from helpers.memora import Memora
-from helpers.settings import HOSTED
 from tests.explore.conftest import QUERY
 from tests.facts import ASKED
 
@@ -282,18 +280,3 @@ def test_a_search_that_breaks_does_not_keep_the_next_ones_from_being_made(capsys
     newest(done.set)
     assert done.wait(600)
     assert "ZeroDivisionError" in capsys.readouterr().err
-
-
-# the page
-
-
-def test_the_page_offers_the_networks_at_hand_each_with_its_collection(monkeypatch):
-    monkeypatch.setenv("MEMORA_EXTRACTOR", "")
-    assert [(one.name, name) for one, name in networks()] == [("efficientnet-lite0", COLLECTION)]
-
-
-def test_a_page_that_finds_no_memora_says_so_instead_of_a_traceback(monkeypatch, capsys):
-    for name, value in zip(HOSTED, ("k", "p", "http://127.0.0.1:9"), strict=True):
-        monkeypatch.setenv(name, value)
-    assert "could not be reached" in page().value
-    assert capsys.readouterr().out == ""
