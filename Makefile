@@ -15,9 +15,10 @@ SITE := $(VENV)/lib/python3*/site-packages
 unexport PYTHONDONTWRITEBYTECODE
 UV ?= $(shell command -v uv 2>/dev/null)
 INSTALL := $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install --no-compile) --quiet --constraint constraints.txt
-# From a USB stick that `make pack` filled, without internet: make demo PACK=/media/ada/STICK
+# From a USB stick that `make pack` filled, or from a class server, without internet: make demo PACK=/media/ada/STICK
 ifneq ($(PACK),)
-INSTALL := $(BIN)/python -m pip install --no-compile --no-index --find-links "$(PACK)/wheels" --quiet --constraint constraints.txt
+TRUSTED := $(if $(filter http://%,$(PACK)),--trusted-host $(firstword $(subst /, ,$(PACK:http://%=%))))
+INSTALL := $(BIN)/python -m pip install --no-compile --no-index --find-links "$(PACK)/wheels" $(TRUSTED) --quiet --constraint constraints.txt
 endif
 # uv does not read pip's settings: who asked pip for PyTorch's CPU build gets it from uv too.
 ifneq ($(findstring /whl/cpu,$(PIP_EXTRA_INDEX_URL)$(PIP_INDEX_URL)),)
@@ -47,7 +48,7 @@ $(STAMP): pyproject.toml constraints.txt
 		|| { echo "This kit needs Python 3.11 or newer; '$(PYTHON)' is older. Try: make PYTHON=python3.12 setup"; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' \
 		|| { echo "Python's venv is missing. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	$(if $(PACK),@"$(PYTHON)" -m teaching.stick "$(PACK)")
+	$(if $(filter-out http://% https://%,$(PACK)),@"$(PYTHON)" -m teaching.stick "$(PACK)")
 	"$(PYTHON)" -m venv $(VENV)
 	$(INSTALL) --editable .
 	@rm -rf $(SITE)/torch/test $(SITE)/torch/bin/test_*

@@ -1,42 +1,37 @@
 """A class at work on the class server: `python -m benchmarks.classroom`. Every answer is checked against numpy.
 
 Each client creates a collection, inserts vectors, and searches: first with a pause between calls, as people do, then
-without. Server and clients share this machine.
+without. Server and clients share this machine. With `--lessons`, students hold real lessons instead (lessons.py).
 """
 
 import argparse
-import html
-import re
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
-import psutil
 
-from benchmarks.measure import Table, machine
+from benchmarks.lessons import lessons
+from benchmarks.measure import Table, machine, target
+from benchmarks.room import Room, memory, write
 from helpers.memora.http import to_json
 from helpers.nearest import unit
 
 NAME, BATCH, HITS = "bench", 100, 10
-COMMAND = (sys.executable, "-m", "local_memora", "class")
+SEARCH_MS = 250
+TITLE = "A class at work on the class server"
 
 
 @dataclass
 class Client:
-    """One student: a key, vectors of its own, and what came of its calls."""
+    """One student: a slip, vectors of its own, and what came of its calls."""
 
-    url: str
     slip: dict[str, str]
     vectors: np.ndarray
     queries: np.ndarray
@@ -48,7 +43,9 @@ class Client:
     def work(self) -> None:
         """Do the whole lesson; what goes wrong is counted, and does not end it."""
         rows = [{"id": n, "vector": vector} for n, vector in enumerate(self.vectors)]
-        with httpx.Client(base_url=self.url, headers={"Api-Key": self.slip["MEMORA_API_KEY"]}, timeout=120) as line:
+        with httpx.Client(
+            base_url=self.slip["MEMORA_URL"], headers={"Api-Key": self.slip["MEMORA_API_KEY"]}, timeout=120
+        ) as line:
             self._call(line, "collections/create", collectionName=NAME, dimension=self.vectors.shape[1])
             for start in range(0, len(rows), BATCH):
                 self._call(line, "vectors/insert", collectionName=NAME, data=rows[start : start + BATCH])
@@ -93,49 +90,22 @@ class Client:
         return answer.json().get("data")
 
 
-@contextmanager
-def server(clients: int) -> Iterator[tuple[str, list[dict[str, str]], psutil.Process]]:
-    """Make a class, serve it, and yield its address, its slips and its process."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
-        folder, handout = f"--folder={home}/class", Path(home, "handout.html")
-        make = [*COMMAND, "new", "benchmark", f"--students={clients}", f"--handout={handout}", folder]
-        subprocess.run(make, check=True, capture_output=True)
-        texts = re.findall(r"<pre>(.*?)</pre>", handout.read_text(encoding="utf-8"), flags=re.DOTALL)
-        slips = [dict(line.split("=", 1) for line in html.unescape(text).splitlines()) for text in texts]
-        words = [*COMMAND, "serve", "--port=0", folder]
-        serve = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        try:
-            assert serve.stdout
-            yield serve.stdout.readline().strip().partition("=")[2], slips, psutil.Process(serve.pid)
-        finally:
-            serve.terminate()
-            serve.wait()
-
-
 def run(clients: int, rows: int, dim: int, searches: int, pause: float) -> dict[str, Any]:
     """Let a class do its lesson, on a server of its own, and return a row of the table."""
     rng = np.random.default_rng(0)
-    with server(clients) as (url, slips, process), ThreadPoolExecutor(clients) as pool:
-        before, over = process.memory_info().rss, threading.Event()
-        most = before
-
-        def watch() -> None:
-            nonlocal most
-            while not over.wait(0.5):
-                most = max(most, process.memory_info().rss)
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        students = [Client(url, slip, _vectors(rng, rows, dim), _vectors(rng, searches, dim), pause) for slip in slips]
-        begun = time.perf_counter()
-        try:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home, ThreadPoolExecutor(clients) as pool:
+        room = Room(Path(home), clients)
+        with room.served(), memory(room) as seen:
+            made = [_vectors(rng, rows, dim) for _ in room.slips]
+            students = [
+                Client(slip, vectors, _vectors(rng, searches, dim), pause)
+                for slip, vectors in zip(room.slips, made, strict=True)
+            ]
+            seen.append(room.process.memory_info().rss / 1e6)
+            before, begun = seen[-1], time.perf_counter()
             for done in [pool.submit(student.work) for student in students]:
                 done.result()
-        finally:
-            took = time.perf_counter() - begun
-            over.set()
-            watcher.join()
-        after = process.memory_info().rss
+            took, used = time.perf_counter() - begun, sum(room.process.cpu_times()[:2])
     errors = sum((student.errors for student in students), Counter[str]())
     for error, times in errors.items():
         print(f"{times} x {error}", file=sys.stderr)
@@ -143,17 +113,19 @@ def run(clients: int, rows: int, dim: int, searches: int, pause: float) -> dict[
     return {
         "pause (s)": pause,
         "clients": clients,
-        "searches": sum(len(student.seconds["search"]) for student in students),
+        "searches": len(times["search"]),
         "took (s)": took,
         "errors": errors.total(),
         "429s": sum(student.refused for student in students),
         "insert p50 (ms)": float(np.median(times["insert"])),
-        "insert p95 (ms)": float(np.percentile(times["insert"], 95)),
+        "p95": float(np.percentile(times["insert"], 95)),
         "search p50 (ms)": float(np.median(times["search"])),
         "search p95 (ms)": float(np.percentile(times["search"], 95)),
-        "memory (MB): before": before / 1e6,
-        "most": most / 1e6,
-        "after": after / 1e6,
+        "server's CPU (s)": used,
+        "memory (MB): before": before,
+        "half way": seen[len(seen) // 2],
+        "after": seen[-1],
+        "most": max(seen),
     }
 
 
@@ -162,22 +134,46 @@ def _vectors(rng: np.random.Generator, count: int, dim: int) -> np.ndarray:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Read the command line, measure, and print the table."""
+    """Read the command line, measure, print the table, and write it where that is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.classroom", description=__doc__)
     parser.add_argument("--clients", type=int, default=32, help="students (default: %(default)s)")
     parser.add_argument("--rows", type=int, default=500, help="vectors of each (default: %(default)s)")
     parser.add_argument("--dim", type=int, default=1280, help="numbers of a vector (default: %(default)s)")
     parser.add_argument("--searches", type=int, default=200, help="of each (default: %(default)s)")
     parser.add_argument("--pauses", type=float, nargs="+", default=[1.0, 0.0], help="seconds (default: %(default)s)")
+    parser.add_argument("--lessons", action="store_true", help="hold lessons 0, 2 and 4 instead: a kernel each")
+    parser.add_argument("--students", type=int, default=30, help="who hold lessons (default: %(default)s)")
+    parser.add_argument("--at-once", type=int, default=2, help="of these (default: %(default)s)")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/teaching/figures.md")
     options = parser.parse_args(arguments)
+    if options.lessons and options.students < 3:
+        parser.error(f"--students is {options.students}; at least 3: one floods, one is killed, one loses its server")
     described = machine()
-    rows = [run(options.clients, options.rows, options.dim, options.searches, pause) for pause in options.pauses]
+    table = lessons(options.students, options.at_once) if options.lessons else load(options)
+    print(table.markdown())
+    if options.write:
+        words = sys.argv[1:] if arguments is None else arguments
+        write(table, " ".join(["python -m benchmarks.classroom", *words]), described)
+
+
+def load(options: argparse.Namespace) -> Table:
+    """Let all clients work at once, with each pause asked for, and return the table."""
+    sizes = (options.clients, options.rows, options.dim, options.searches)
+    rows = [run(*sizes, pause) for pause in options.pauses]
     note = (
         f"Each client inserted {options.rows} vectors of {options.dim} numbers, {BATCH} a call. Every search was "
-        f"checked against numpy. Server and clients shared {described['cores']} cores. "
-        f"Load of the machine before: {described['load_before']}."
+        "checked against numpy, and every row counted. Server and clients shared the cores. The times are those of "
+        "answers, without the pauses and without the wait after a 429."
     )
-    print(Table("classroom", "A class on the class server", note, rows).markdown())
+    slow = max(row["search p95 (ms)"] for row in rows if row["pause (s)"] or len(rows) == 1)
+    errors = sum(row["errors"] for row in rows)
+    grown = max(row["after"] / row["half way"] for row in rows)
+    targets = [
+        target(f"19 of 20 searches within {SEARCH_MS} ms, with pauses", slow <= SEARCH_MS, f"{slow:.0f} ms"),
+        target("no error but a 429 that says when to come back", not errors, f"{errors} errors"),
+        target("memory is flat: at the end at most a tenth above half way", grown <= 1.1, f"{grown:.2f} of it"),
+    ]
+    return Table("classroom", TITLE, note, rows, targets)
 
 
 if __name__ == "__main__":

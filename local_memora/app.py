@@ -168,7 +168,7 @@ def application(service: Service, gate: Gate) -> Flask:
             with service.places:
                 if request.environ.get(GONE, lambda: False)():
                     raise ApiError(503, "the client left before its call was begun")
-                body = schema.parse(model, _json_object())
+                body = schema.parse(model, json_object())
                 admit(body, request.content_length or 0)
                 answered = answer(service, body)
         return _json({"message": answered} if isinstance(answered, str) else {"data": answered}, status)
@@ -247,7 +247,8 @@ def open_engine(engine: str | Path, token: str | None = None) -> Engine:
     return LanceEngine(Path(engine))
 
 
-def _json_object() -> dict[str, Any]:
+def json_object() -> dict[str, Any]:
+    """Return the body of the request, or refuse it with 400."""
     try:
         body = orjson.loads(request.get_data(cache=False))
     except orjson.JSONDecodeError as error:

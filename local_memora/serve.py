@@ -23,9 +23,10 @@ from typing import Any, cast
 import orjson
 from tornado import httputil
 from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters, HTTP1ServerConnection
-from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
+from tornado.iostream import IOStream, SSLIOStream
 from tornado.wsgi import WSGIContainer
 from werkzeug import Response
+from werkzeug.wsgi import FileWrapper
 
 from local_memora.app import GONE, MAX_BODY, TOO_LARGE
 
@@ -283,8 +284,9 @@ class _Exchange(httputil.HTTPMessageDelegate):
                 "REMOTE_ADDR": HOST,
                 GONE: lambda: self._gone,
                 "wsgi.input": self._body,
+                "wsgi.file_wrapper": lambda file, _: FileWrapper(file, MB),
             }
-            return Response.from_app(self._server.application, environ, buffered=True)
+            return Response.from_app(self._server.application, environ)
         except Exception:
             log.exception("%s failed", self._request.path)
             return _message(HTTPStatus.INTERNAL_SERVER_ERROR, "the local Memora failed; its log says more")
@@ -299,13 +301,17 @@ class _Exchange(httputil.HTTPMessageDelegate):
             headers["Connection"] = "close"
         status = HTTPStatus(answer.status_code)
         start = httputil.ResponseStartLine("HTTP/1.1", status, status.phrase)
-        content = answer.get_data()
-        with suppress(StreamClosedError):  # the client has left
-            await self._connection.write_headers(start, headers, content[:MB])
-            for begin in range(MB, len(content), MB):
+        parts = (part[begin : begin + MB] for part in answer.iter_encoded() for begin in range(0, len(part), MB))
+        try:
+            await self._connection.write_headers(start, headers, next(parts, b""))
+            for part in parts:
                 self.moved = time.monotonic()
-                await self._connection.write(content[begin : begin + MB])
+                await self._connection.write(part)
             self._connection.finish()
+        except OSError:  # the client has left, or a file can't be read to its end
+            last = True
+        finally:
+            answer.close()
         if last:
             self.stream.close()
 

@@ -39,7 +39,7 @@ SIGNS = {RIGHT: "right", TRIED: "tried", EMPTY: "-"}
 LARGEST = 50_000_000  # bytes of a notebook that is read
 # Linux: a network in which there is nobody, and processes that end with the first of them.
 ISOLATED = ["unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"]
-BLANK = (*HOSTED, "MEMORA_ENGINE", "MEMORA_ENGINE_TOKEN", "MEMORA_EXTRACTOR")  # empty wins over .env
+BLANK = (*HOSTED, "MEMORA_ENGINE", "MEMORA_ENGINE_TOKEN", "MEMORA_EXTRACTOR", "MEMORA_REPORT")  # empty wins over .env
 KEPT = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "SYSTEMDRIVE", "COMSPEC", "PATHEXT", "NUMBER_OF_PROCESSORS")
 
 

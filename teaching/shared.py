@@ -1,8 +1,9 @@
 """Give a class the kit's pictures: `python -m teaching.shared FOLDER`, before or while the class is served.
 
-The pictures are embedded once, into the project `shared`; each student's project gets a copy, so that all lessons find
-them and no student's machine has to embed them. This writes into the class's folder, not over HTTP: so no key opens the
-shared project for writing, and the class server need not know pictures.
+The pictures are embedded once, into the project `shared`; each student's project gets a copy under both names that
+lessons give them, so that all lessons find them and no student's machine has to embed them. This writes into the
+class's folder, not over HTTP: so no key opens the shared project for writing, and the class server need not know
+pictures.
 """
 
 import sys
@@ -17,6 +18,8 @@ from helpers.memora.http import requests_of
 from helpers.memora.models import Collection
 from local_memora.classroom.register import SHARED, Book
 
+FIRST = "first_search"  # lesson 0's collection, the same pictures
+
 
 def main(arguments: list[str]) -> None:
     """Fill the projects of the class in a folder."""
@@ -27,21 +30,27 @@ def main(arguments: list[str]) -> None:
     with local_client(folder, project=SHARED) as shared:
         print(ingest(shared, extractor=extractor))
         rows = [*stored_rows(shared, COLLECTION, ["*"]).values()]
-    collection = image_collection(COLLECTION, extractor.dim, load_folder().columns)
+    columns = load_folder().columns
     students = [seat.name for seat in Book(folder).read().students]
-    given = sum(_copy(local_client(folder, project=name), collection, rows) for name in students)
-    print(f"{given} of {len(students)} students were given a copy; the others have the collection already.")
+    given = 0
+    for student in students:
+        with local_client(folder, project=student) as client:
+            copies = [
+                _copy(client, image_collection(name, extractor.dim, columns), rows) for name in (COLLECTION, FIRST)
+            ]
+        given += any(copies)
+    print(f"{given} of {len(students)} students were given a copy; the others have the pictures already.")
 
 
 def _copy(client: Memora, collection: Collection, rows: list[dict]) -> bool:
     """Store the rows in a project that has no such collection, and return whether that was done."""
-    with client:
-        if client.collections.has(collection_name=COLLECTION)["data"]["has"]:
-            return False
-        client.collections.create(collection=collection)
-        for part in requests_of(rows):
-            client.vectors.upsert(collection_name=COLLECTION, data=part)
-        return True
+    name = collection.collection_name
+    if client.collections.has(collection_name=name)["data"]["has"]:
+        return False
+    client.collections.create(collection=collection)
+    for part in requests_of(rows):
+        client.vectors.upsert(collection_name=name, data=part)
+    return True
 
 
 if __name__ == "__main__":

@@ -2,7 +2,14 @@
 
 from pathlib import Path
 
-SETTINGS = ("MEMORA_API_KEY", "MEMORA_PROJECT_ID", "MEMORA_URL", "MEMORA_ENGINE", "MEMORA_ENGINE_TOKEN")
+SETTINGS = (
+    "MEMORA_API_KEY",
+    "MEMORA_PROJECT_ID",
+    "MEMORA_URL",
+    "MEMORA_ENGINE",
+    "MEMORA_ENGINE_TOKEN",
+    "MEMORA_REPORT",
+)
 
 
 def environment(home: Path) -> dict[str, str]:

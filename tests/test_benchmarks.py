@@ -3,20 +3,23 @@
 import json
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import benchmarks.__main__ as bench
-from benchmarks import features, folder, ingest, search, start
+from benchmarks import features, folder, ingest, lessons, room, search, start
 from benchmarks.__main__ import main, write
 from benchmarks.measure import EVERY_ROW, Table, isolated, latencies, machine, medians, target
 from benchmarks.picture import fastest
 from benchmarks.stores import BATCH, stores
 from benchmarks.vectors import DIM, make
+from helpers.connect import COLLECTION
 from helpers.features import load_extractor
 from helpers.images import load_folder
+from helpers.ingest import content_id
 from helpers.quality.metrics import index_recall
 
 ROWS = 3 * BATCH
@@ -164,3 +167,33 @@ def test_mine_measures_little_and_leaves_the_kit_s_results_alone(monkeypatch, tm
     assert asked == [2, [bench.OWN, 10_000], 2]
     assert "A table" in (tmp_path / "mine" / "RESULTS.md").read_text(encoding="utf-8")
     assert not (tmp_path / "RESULTS.md").exists()
+
+
+def test_thirty_students_lessons_are_held_and_checked_row_by_row(monkeypatch, tmp_path):
+    """With three students, lessons 0 and 4: one floods, one loses the kernel, one the server, and nobody a row."""
+    monkeypatch.setattr(room, "FIGURES", tmp_path / "figures.md")
+    (tmp_path / "figures.md").write_text("# Figures\n\n## Another table\n\nkept\n")
+    monkeypatch.setattr(lessons, "LESSONS", lessons.LESSONS[::2])
+    table = lessons.lessons(3, 2)
+    assert len(table.targets) == 6
+    assert all(line.startswith("met: ") for line in table.targets), table.markdown()
+    room.write(table, "the command", machine())
+    room.write(table, "the command again", machine())
+    text = (tmp_path / "figures.md").read_text()
+    assert text.count(lessons.TITLE) == 1 and "the command again" in text and "kept" in text
+
+
+def test_a_lost_row_and_another_students_are_found(tmp_path):
+    """So that the class's check can fail."""
+    pictures = {n: {"id": n, "image_path": f"{n}.jpg", "vector": [1.0, 0.0]} for n in range(3)}
+    one = lessons.Student(SimpleNamespace(), {"MEMORA_PROJECT_ID": "student-01"}, tmp_path, answers=False)
+    one.set_up_picture()
+    own = content_id(tmp_path / "data" / one.picture)
+    mine = {own: {"id": own, "image_path": one.picture, "vector": [0.0, 1.0]}}
+    whole = {COLLECTION: pictures | mine, lessons.FIRST: pictures | mine}
+    assert lessons.wrong_in(one, whole, pictures) == []
+    lost = {name: {key: row for key, row in rows.items() if key != 1} for name, rows in whole.items()}
+    foreign = {name: rows | {7: rows[1] | {"id": 7}} for name, rows in whole.items()}
+    mixed = whole | {COLLECTION: pictures | mine | {1: pictures[1] | {"vector": [0.0, 1.0]}}}
+    for stored, said in ((lost, "1 is lost"), (foreign, "7 is not"), (mixed, "another vector"), ({}, "has the coll")):
+        assert any(said in line for line in lessons.wrong_in(one, stored, pictures)), said

@@ -9,6 +9,10 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
+from helpers.memora import MemoraError
+from helpers.memora.http import Http
+from helpers.settings import HOSTED, setting
+
 P = ParamSpec("P")
 NEAR = 0.0051  # an answer rounded to two digits is right
 right: dict[str, bool] = {}  # what each check found when it was last called: for those who count
@@ -40,8 +44,21 @@ def exercise(check: Callable[P, str]) -> Callable[P, None]:
             right[check.__name__] = True
         except NotYet as hint:
             print(f"Not yet: {hint}")
+        if setting("MEMORA_REPORT"):
+            _report(check.__name__)
 
     return answered
+
+
+def _report(name: str) -> None:
+    """Let the teacher of a class server see that an exercise was tried, and whether it is right; nothing else."""
+    key, project, url = (setting(which) or "" for which in HOSTED)
+    try:
+        line = Http(key, project, url, None)
+        line.post("class/exercise", {"exercise": name, "right": right[name]})
+        line.close()
+    except MemoraError as error:
+        print(f"Your teacher does not see this yet: {error}")
 
 
 def call(function: Any, *args: Any, inside: Any = None) -> Any:

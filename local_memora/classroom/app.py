@@ -11,11 +11,14 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from local_memora.app import application, open_engine
+from local_memora.app import application, json_object, open_engine
 from local_memora.classroom.gate import PAGES, ClassGate
 from local_memora.classroom.limits import Limits
+from local_memora.classroom.pack import serve_pack
 from local_memora.classroom.register import SHARED, Book
+from local_memora.classroom.reports import Report, Reports
 from local_memora.contract.errors import ApiError
+from local_memora.contract.schema import parse
 from local_memora.verbs.service import Service
 
 AT_ONCE = 8  # calls worked on at the same time, of all keys
@@ -32,7 +35,9 @@ HEADERS = {
 }
 
 
-def create_class(folder: Path, limits: Limits, names: Collection[str] = ()) -> tuple[Flask, ClassGate]:
+def create_class(
+    folder: Path, limits: Limits, names: Collection[str] = (), pack: Path | None = None
+) -> tuple[Flask, ClassGate]:
     """Build the application of the class in a folder.
 
     Parameters
@@ -43,6 +48,8 @@ def create_class(folder: Path, limits: Limits, names: Collection[str] = ()) -> t
         What each key may take.
     names : collection of str
         Host names that clients may use beside this machine's own and its addresses, such as a reverse proxy's.
+    pack : Path, optional
+        A pack, to be served at /pack to everybody.
 
     Returns
     -------
@@ -52,9 +59,9 @@ def create_class(folder: Path, limits: Limits, names: Collection[str] = ()) -> t
     Raises
     ------
     ApiError
-        404 where there is no class in the folder.
+        404 where there is no class in the folder, or no pack.
     """
-    book = Book(folder)
+    book, reports = Book(folder), Reports(folder)
     service = Service(folder, open_engine(folder), AT_ONCE)
     gate = ClassGate(book, service.engine, limits)
     app = application(service, gate)
@@ -74,6 +81,8 @@ def create_class(folder: Path, limits: Limits, names: Collection[str] = ()) -> t
 
     for path, page in PAGES.items():
         app.add_url_rule(path, path, partial(_file, *page))
+    if pack:
+        gate.open = {*gate.open, *serve_pack(app, pack)}
 
     @app.get("/class/state")
     def state() -> dict[str, Any]:
@@ -81,11 +90,21 @@ def create_class(folder: Path, limits: Limits, names: Collection[str] = ()) -> t
             raise ApiError(403, "this page is for the teacher: it needs the teacher's key")
         register, watch = book.read(), gate.watch
         students = [
-            {"name": seat.name, "revoked": not seat.digest, **counts.of(seat.name), **watch.student(seat.name)}
+            {"name": seat.name, "revoked": not seat.digest, "exercises": reports.of(seat.name)}
+            | counts.of(seat.name)
+            | watch.student(seat.name)
             for seat in register.students
         ]
         about = {"class": register.name, "students": students, "shared": counts.of(SHARED)}
         return {**about, "mistakes": watch.mistakes(), "load": watch.load()}
+
+    @app.post("/class/exercise")
+    def exercise() -> dict[str, Any]:
+        with gate.call(request.headers.get("Api-Key", ""), "class/exercise") as admit:
+            report = parse(Report, json_object())
+            admit(report, 0)
+            reports.note(report)
+        return {"message": "noted"}
 
     return app, gate
 

@@ -130,13 +130,16 @@ def restore(file: Path, folder: Path) -> None:
 @click.option("--certificate", type=click.Path(exists=True, dir_okay=False), help="Serve HTTPS: a PEM file.")
 @click.option("--certificate-key", type=click.Path(exists=True, dir_okay=False), help="Its private key, a PEM file.")
 @click.option("--name", "names", multiple=True, help="A host name that clients use, such as a proxy's; repeatable.")
+@click.option(
+    "--pack", type=click.Path(path_type=Path, file_okay=False), help="Serve the pack of `make pack`, at /pack, to all."
+)
 @click.option("--collections", type=click.IntRange(1), default=DEFAULTS.collections, show_default=True, help="A key.")
 @click.option("--rows", type=click.IntRange(1), default=DEFAULTS.rows, show_default=True, help="A key.")
 @click.option("--megabytes", type=click.IntRange(1), default=DEFAULTS.megabytes, show_default=True, help="A key.")
 @click.option("--requests", type=click.IntRange(1), default=DEFAULTS.requests, show_default=True, help="A key, second.")
 def serve(
     folder: Path, port: int, on_network: bool, certificate: str | None, certificate_key: str | None,
-    names: tuple[str, ...], collections: int, rows: int, megabytes: int, requests: int,
+    names: tuple[str, ...], pack: Path | None, collections: int, rows: int, megabytes: int, requests: int,
 ) -> None:  # fmt: skip
     """Serve the class until Ctrl-C."""
     from local_memora.classroom.app import create_class  # LanceDB takes a second to import
@@ -147,7 +150,7 @@ def serve(
     limits = Limits(collections, rows, megabytes, requests, burst=3 * requests)
     try:
         listener = bind(port, "0.0.0.0" if on_network else HOST)
-        application, gate = create_class(folder, limits, [*names, urlsplit(said.url).hostname or ""])
+        application, gate = create_class(folder, limits, [*names, urlsplit(said.url).hostname or ""], pack)
         threads = min(MOST_THREADS, len(said.seats) * limits.in_hand)
         server = Server(application, listener, threads, gate.knows, share=CONNECTIONS, tls=tls)
     except OSError as error:
@@ -159,6 +162,8 @@ def serve(
         click.echo(f"The hand-out says {said.url}: that must lead here.", err=True)
     if not Holdings(gate.engine, register.SHARED, limits).collections():
         click.echo(f"The project 'shared' is empty: python -m teaching.shared {folder} fills it.", err=True)
+    if pack:
+        click.echo(f"Who has nothing installed opens {url}/pack: it needs no key.", err=True)
     click.echo(f"The class {said.name!r} is served; the teacher's page: {url}/class. Ctrl-C stops it.", err=True)
     run_until_stopped(server, f"MEMORA_URL={url}")
 

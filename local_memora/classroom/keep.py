@@ -5,6 +5,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from local_memora.app import open_engine
+from local_memora.classroom import reports
 from local_memora.classroom.register import FILE, SHARED, Book
 from local_memora.contract.bodies import OnCollection
 from local_memora.contract.errors import ApiError
@@ -41,6 +42,8 @@ def back_up(folder: Path, file: Path) -> int:
                     with suppress(ApiError):  # dropped in this moment
                         found.append(held.enter_context(service.turn(body)).id)
             archive.write(folder / FILE, FILE)
+            if (folder / reports.FILE).exists():
+                archive.write(folder / reports.FILE, reports.FILE)
             save(folder, found, archive)
     except BaseException:
         file.unlink()

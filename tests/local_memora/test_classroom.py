@@ -22,9 +22,11 @@ from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 
 import helpers.connect
+from helpers.check import answers
 from helpers.connect import connect
 from helpers.memora import InvalidRequestError, Memora, MemoraError, UnavailableError
 from helpers.memora.models import Collection
@@ -33,8 +35,10 @@ from local_memora.__main__ import main
 from local_memora.app import VERBS
 from local_memora.classroom.gate import LOADS
 from local_memora.classroom.limits import READS
+from teaching.stick import write_manifest
 from tests.local_memora.contract import index
 from tests.local_memora.served import surroundings
+from tests.teaching.test_pack import make_wheel
 
 START_SECONDS = 300
 PATIENCE = 600
@@ -121,6 +125,11 @@ class Class:
         if path == "collections/list":
             del body["collectionName"]
         return httpx.post(f"{self.url}/{path}", json=body, headers={"Api-Key": key}, timeout=PATIENCE)
+
+    def report(self, name: str, exercise: Any, right: Any = True, project: str = "") -> httpx.Response:
+        body = {"project_id": project or name, "exercise": exercise, "right": right}
+        headers = {"Api-Key": self.keys.get(name, self.teacher)}
+        return httpx.post(f"{self.url}/class/exercise", json=body, headers=headers, timeout=PATIENCE)
 
     def state(self) -> dict[str, Any]:
         answer = httpx.get(f"{self.url}/class/state", headers={"Api-Key": self.teacher}, timeout=PATIENCE)
@@ -563,6 +572,7 @@ def test_a_back_up_made_while_the_class_writes_is_whole(tmp_path):
             while len(stored) < 5:
                 threading.Event().wait(0.05)
             before = list(stored)
+            assert one.report(name, "precision").status_code == 200
             one.run("backup", str(tmp_path / "class.zip"))
         finally:
             stop.set()
@@ -577,6 +587,7 @@ def test_a_back_up_made_while_the_class_writes_is_whole(tmp_path):
             client.vectors.insert(collection_name="c", data=[{"id": -1, "vector": [1.0, 0.0]}])
         with one.client(name, "shared") as client:
             assert client.collections.get_stats(collection_name="c") == {"data": {"rowCount": 5}}
+        assert one.state()["students"][0]["exercises"] == {"precision": True}
         assert httpx.get(f"{one.url}/health").status_code == 200
 
 
@@ -679,8 +690,113 @@ def test_the_teacher_sees_how_far_each_is_and_which_mistakes_are_made(lesson):
     assert not [text for text in texts if "misspelt" in text or "student-0" in text]
 
 
+def test_the_teacher_sees_exercises_only_of_who_lets_it_and_no_answer(lesson, monkeypatch, capsys):
+    """Sent by the checks themselves; what was right once stays so, also when the class is read anew."""
+    name = lesson.names[4]
+
+    def exercises() -> dict[str, bool]:
+        return next(each["exercises"] for each in lesson.state()["students"] if each["name"] == name)
+
+    for setting, value in (lesson.slips[4] | {"MEMORA_URL": lesson.url, "MEMORA_API_KEY": lesson.keys[name]}).items():
+        monkeypatch.setenv(setting, value)
+    answers.exercise(tried)("a secret answer")
+    assert exercises() == {}
+    monkeypatch.setenv("MEMORA_REPORT", "1")
+    answers.exercise(tried)(...)
+    assert exercises() == {"tried": False}
+    answers.exercise(tried)("a secret answer")
+    answers.exercise(tried)(...)
+    assert exercises() == {"tried": True}
+    kept = (lesson.folder / "exercises.json").read_text()
+    assert json.loads(kept)[name] == {"tried": True}
+    assert "secret" not in kept + lesson.log.read_text()
+    assert "does not see" not in capsys.readouterr().out
+    monkeypatch.setenv("MEMORA_API_KEY", "0" * 32)
+    answers.exercise(tried)("a secret answer")
+    assert "Your teacher does not see this yet: the Api-Key header" in capsys.readouterr().out
+
+
+def tried(answer: object) -> str:
+    """Check an answer as an exercise does."""
+    if answer is ...:
+        raise answers.NotYet("write something")
+    return "so it is."
+
+
+def test_nobody_reports_for_another_or_fills_the_teachers_disk(lesson):
+    one, other = lesson.names[5:7]
+    assert lesson.report(one, "a", project=other).status_code == 403
+    assert lesson.report("teacher", "a", project=one).status_code == 403
+    for exercise in ("", "a b", "<b>", 5, "x" * 300):
+        assert lesson.report(one, exercise).status_code == 400
+    assert [lesson.report(one, f"exercise_{n}").status_code for n in range(201)] == [200] * 200 + [413]
+    assert lesson.report(one, "a", right="yes").status_code == 400
+
+
 def test_only_the_teachers_key_shows_the_class(lesson):
     assert ask(lesson, "/class/state", Host="localhost").status == 401
     answer = ask(lesson, "/class/state", Host="localhost", **{"Api-Key": lesson.keys[lesson.names[0]]})
     assert answer.status == 403
     assert b"it needs the teacher's key" in answer.read()
+
+
+# The pack for who has nothing installed --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Path:
+    """Return a pack of two small packages, one of which needs the other, and of a large file as the edition."""
+    wheels = tmp_path / "a päck" / "wheels"
+    wheels.mkdir(parents=True)
+    make_wheel(wheels, "memora_first", "py3-none-any", "memora-second")
+    make_wheel(wheels, "memora_second", "py3-none-any")
+    (wheels.parent / "student.zip").write_bytes(os.urandom(30_000_001))
+    write_manifest(wheels.parent)
+    return wheels.parent
+
+
+def test_pip_takes_packages_and_a_browser_the_edition_from_the_class_server(tmp_path, pack):
+    """Both as an index and as a page of links, with no other index to ask."""
+    one = Class(tmp_path, "--pack", str(pack))
+    with one.served():
+        assert f"{one.url}/pack" in one.log.read_text()
+        page = httpx.get(f"{one.url}/pack")
+        assert f"make demo PACK={one.url}/pack" in page.text
+        for link in re.findall('href="([^"]+)"', page.text):
+            assert httpx.get(f"{one.url}{link}").content == (pack / "student.zip").read_bytes()
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+        pip = [sys.executable, "-m", "pip", "install", "--target"]
+        ways = (["--index-url", f"{one.url}/pack/simple/"], ["--no-index", "--find-links", f"{one.url}/pack/wheels"])
+        for way in ways:
+            done = subprocess.run(
+                [*pip, str(tmp_path / way[0]), *way, "memora-first"],
+                env=kept | {"PIP_CONFIG_FILE": os.devnull}, capture_output=True, text=True, timeout=PATIENCE,
+            )  # fmt: skip
+            assert "Successfully installed memora-first-1.0 memora-second-1.0" in done.stdout, done.stdout + done.stderr
+
+
+def test_without_a_key_nothing_but_the_packs_files_is_given(tmp_path, pack):
+    (pack / "secret").write_text("not of the pack")
+    one = Class(tmp_path, "--pack", str(pack))
+    with one.served():
+        for path in ("secret", "../class/class.json", "%2e%2e/class/class.json", "wheels/../secret", "manifest.csv"):
+            assert ask(one, f"/pack/{path}", Host="localhost").status in (401, 404)
+        assert httpx.get(f"{one.url}/class/state").status_code == 401
+
+
+def test_thirty_downloads_at_once_take_no_memory_each(tmp_path, pack):
+    one = Class(tmp_path, "--pack", str(pack))
+    with one.served() as process, ThreadPoolExecutor(30) as pool:
+        before = psutil.Process(process.pid).memory_info().rss
+        found = list(
+            pool.map(lambda _: len(httpx.get(f"{one.url}/pack/student.zip", timeout=PATIENCE).content), range(30))
+        )
+        assert found == [30_000_001] * 30
+        assert psutil.Process(process.pid).memory_info().rss - before < 300e6  # 30 copies of the file are 900 MB
+
+
+def test_a_folder_that_is_no_whole_pack_is_refused_before_it_is_served(tmp_path, pack):
+    (pack / "wheels" / "memora_second-1.0-py3-none-any.whl").unlink()
+    one = Class(tmp_path)
+    for folder, missing in ((pack, "wheels/memora_second"), (tmp_path, "student.zip")):
+        assert f"not a whole one: {missing}" in one.run("serve", "--port", "0", "--pack", str(folder), status=1)

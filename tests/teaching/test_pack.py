@@ -186,6 +186,13 @@ def test_with_a_pack_make_asks_no_index_and_checks_the_stick_first() -> None:
     assert '--no-index --find-links "/media/a stick/wheels"' in lines[install] and "/uv" not in lines[install]
 
 
+def test_with_a_class_server_s_pack_make_asks_no_other_index_and_no_stick() -> None:
+    lines = dry_run("demo", "PACK=http://192.0.2.7:8530/pack", "UV=/somewhere/uv")
+    assert "teaching.stick" not in lines
+    assert '--no-index --find-links "http://192.0.2.7:8530/pack/wheels" --trusted-host 192.0.2.7:8530' in lines
+    assert "--trusted-host" not in dry_run("demo", "PACK=https://class.example/pack", "UV=")
+
+
 def test_a_class_sets_up_from_a_pack_with_the_network_really_off(tmp_path: Path) -> None:
     """The real packages for this machine; then `make demo PACK=...` in a process that has no network."""
     apart = ["unshare", "--map-root-user", "--net"]

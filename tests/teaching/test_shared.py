@@ -5,7 +5,8 @@ import pytest
 from helpers.connect import COLLECTION, local_client
 from helpers.ingest import stored_rows
 from local_memora.classroom import register
-from teaching.shared import main
+from teaching.exercises import NOTEBOOKS, read
+from teaching.shared import FIRST, main
 from tests.facts import PICTURES
 
 
@@ -18,6 +19,9 @@ def test_every_student_gets_the_pictures_with_their_vectors_once(tmp_path, capsy
         with local_client(tmp_path, project="shared") as shared:
             assert mine == stored_rows(shared, COLLECTION, ["*"])
         assert len(mine) == PICTURES
+        assert mine == stored_rows(client, FIRST, ["*"])
+        lesson = read(NOTEBOOKS / "00_first_search.ipynb")
+        assert [cell.id for cell in lesson.cells if f'"{FIRST}"' in cell.source] == ["settings"]
 
         one = next(iter(mine))
         client.vectors.delete(collection_name=COLLECTION, filter=f"id == {one}")
