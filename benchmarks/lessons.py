@@ -123,9 +123,11 @@ class Student:
             why = "the kernel was killed"
         except CellExecutionError as error:
             why = f"{error.ename}: {error.evalue}".partition("\n")[0]
+        except Exception as error:  # of what runs the notebook: it ends this student, and is told in the table
+            why = f"{type(error).__name__}: {error}".partition("\n")[0]
         self.again.append(f"{lesson}: {why}")
         print(f"  {self.name}, {self.again[-1]}", file=sys.stderr, flush=True)
-        if not ("killed" in why or "UnavailableError" in why) or len(self.again) >= TRIES:
+        if not ("was killed" in why or "could not be reached" in why) or len(self.again) >= TRIES:
             self.failed = self.again.pop()
         else:
             self.room.wait(PATIENCE)
