@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import benchmarks.__main__ as bench
-from benchmarks import features, folder, ingest, lessons, room, search, start
+from benchmarks import classroom, features, folder, ingest, lessons, room, search, start
 from benchmarks.__main__ import main, write
 from benchmarks.measure import EVERY_ROW, Table, isolated, latencies, machine, medians, target
 from benchmarks.picture import fastest
@@ -181,6 +181,18 @@ def test_thirty_students_lessons_are_held_and_checked_row_by_row(monkeypatch, tm
     room.write(table, "the command again", machine())
     text = (tmp_path / "figures.md").read_text()
     assert text.count(lessons.TITLE) == 1 and "the command again" in text and "kept" in text
+
+
+def test_a_class_at_work_is_measured_and_every_answer_checked(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(room, "FIGURES", tmp_path / "figures.md")
+    (tmp_path / "figures.md").write_text("# Figures\n")
+    classroom.main(
+        ["--clients", "3", "--rows", "40", "--dim", "16", "--searches", "6", "--pauses", "0.01", "0", "--write"]
+    )
+    said = capsys.readouterr()
+    assert "met: no error but a 429 that says when to come back (measured: 0 errors)" in said.out, said.err
+    assert "| 0.01 | 3 | 18 |" in said.out and "| 0.00 | 3 | 18 |" in said.out
+    assert "`python -m benchmarks.classroom --clients 3" in (tmp_path / "figures.md").read_text()
 
 
 def test_a_lost_row_and_another_students_are_found(tmp_path):
