@@ -1,15 +1,18 @@
 """The lessons as learners use them: exercises are solved, and each "Try it" is tried, in one run of each lesson."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from helpers.connect import COLLECTION
 from teaching.exercises import exercises
 from tests.execute_notebooks import NOTEBOOKS, Runner, edited
 from tests.facts import PICTURES
 from tests.features.models import SMALL, save_untrained_clip
-from tests.test_notebooks import code_cells, read, text_of
+from tests.local_memora.served import Served, served
+from tests.test_notebooks import FIRST, code_cells, read, text_of
 
 LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb") if not path.stem.startswith("00"))
 KINDS = ("**1. Predict.**", "**2. Change.**", "**3. Build.**")
@@ -70,28 +73,54 @@ def test_a_lesson_has_three_exercises_each_with_a_hint_and_a_solution(lesson: st
         assert cell.source != exercise.solution, cell.id
 
 
-@pytest.mark.parametrize("lesson", LESSONS)
-def test_every_solution_is_right_and_the_text_stays_true_when_tried(
-    lesson: str, request: pytest.FixtureRequest
+@pytest.fixture(scope="module")
+def classroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runner, Served]]:
+    """Return what executes lessons on one served Memora, which is empty at first."""
+    home = tmp_path_factory.mktemp("lessons")
+    with served(home / "served", project="class-7") as process:
+        runner = Runner(home)
+        runner.variables |= process.settings
+        yield runner, process
+
+
+@pytest.mark.parametrize("lesson", [*reversed(LESSONS), FIRST])
+def test_in_reverse_on_a_served_memora_solutions_are_right_and_trying_is_safe(
+    lesson: str, classroom: tuple[Runner, Served]
 ) -> None:
-    """Executed with the change that each "Try it" suggests and with every solution in its place."""
+    """Executed with the change that each "Try it" suggests and with every solution in its place, the last one first."""
+    runner, process = classroom
     notebook = read(NOTEBOOKS / f"{lesson}.ipynb")
-    for old, new in TRY_IT[lesson].items():
+    for old, new in TRY_IT.get(lesson, {}).items():
         cells = [cell for cell in code_cells(notebook) if old in cell.source]
         assert cells, f"{old!r} is in no cell"
         cells[0].source = cells[0].source.replace(old, new)
-    for exercise in exercises(notebook):
+    solved = exercises(notebook)
+    for exercise in solved:
         exercise.cell.source = exercise.filled_in  # as the teacher's edition has it
         exercise.cell.metadata.tags = ["solved"]
     for cell in code_cells(notebook):
         cell.source = edited(lesson, cell.source)
-    runner: Runner = request.getfixturevalue("runner" if lesson[:2] < "03" else "taught")  # the first ones fill it
     run = code_cells(runner.run(notebook))
-    assert sum("solved" in cell.metadata.get("tags", []) for cell in run) == len(KINDS) + MORE.get(lesson, 0)
+    assert sum("solved" in cell.metadata.get("tags", []) for cell in run) == len(solved)
     checked = [cell for cell in run if re.search(r"^check\.", cell.source, flags=re.MULTILINE)]
     assert all(cell in checked for cell in run if "solved" in cell.metadata.get("tags", []))
     for cell in checked:
         assert text_of(cell).splitlines()[-1].startswith("Right: "), text_of(cell)
+    connected = [text_of(cell) for cell in run if "connect()" in cell.source]
+    assert connected and all(f"Memora: project 'class-7' at {process.url}\n" in text for text in connected)
+    assert not any("Memora: the local one" in text_of(cell) or process.key in text_of(cell) for cell in run)
+
+
+def test_a_lesson_run_again_finds_all_there_and_nothing_on_the_learner_s_machine(
+    classroom: tuple[Runner, Served],
+) -> None:
+    """After the lessons above, on what they left."""
+    runner, process = classroom
+    again = code_cells(runner.run(NOTEBOOKS / f"{LESSONS[0]}.ipynb"))
+    assert "It is there already" in "".join(text_of(cell) for cell in again)
+    assert process.client().collections.get_stats(collection_name=COLLECTION)["data"]["rowCount"] == PICTURES
+    assert process.stop() == 0
+    assert not (runner.home / "memora" / "catalogue.sqlite").exists()
 
 
 def test_lesson_8_goes_on_with_a_clip_where_there_is_one(taught: Runner, tmp_path: Path) -> None:

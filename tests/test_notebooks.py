@@ -15,7 +15,6 @@ from helpers.connect import COLLECTION, local_client
 from helpers.images import DATA
 from tests.execute_notebooks import MEASURED, NOTEBOOKS, SMALLER, Runner
 from tests.facts import PICTURES
-from tests.local_memora.served import served
 
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 NAMES = [path.stem for path in PATHS]
@@ -111,24 +110,6 @@ def test_a_later_lesson_alone_does_what_the_earlier_ones_do(runner: Runner) -> N
     stored = code_cells(read(NOTEBOOKS / LAST))
     for fresh, kept in zip(code_cells(notebook)[1:], stored[1:], strict=True):
         assert without_numbers(text_of(fresh)) == without_numbers(text_of(kept)), fresh.id
-
-
-def test_every_lesson_runs_in_reverse_order_on_a_served_memora(runner: Runner, tmp_path: Path) -> None:
-    with served(tmp_path / "served", project="class-7") as process:
-        runner.variables |= process.settings
-        # The last one first, and the first one again at the end, on what the others left; raises where a cell fails.
-        notebooks = [runner.run(path, smaller=True) for path in [*reversed(PATHS), PATHS[1]]]
-        assert "It is there already" in "".join(text_of(cell) for cell in code_cells(notebooks[-1]))
-        for notebook in notebooks:
-            first, *others = code_cells(notebook)
-            if "connect()" in first.source:
-                assert text_of(first).startswith(f"Memora: project 'class-7' at {process.url}\n")
-            assert not any("Memora: the local one" in text_of(cell) for cell in [first, *others])
-            assert not any(process.key in text_of(cell) for cell in [first, *others])
-        assert "connect()" in code_cells(notebooks[-1])[0].source
-        assert process.client().collections.get_stats(collection_name=COLLECTION)["data"]["rowCount"] == PICTURES
-        assert process.stop() == 0
-    assert not (tmp_path / "memora" / "catalogue.sqlite").exists()  # nothing was stored locally
 
 
 def test_every_lesson_says_the_same_on_milvus(runner: Runner, tmp_path: Path, milvus_url: str) -> None:

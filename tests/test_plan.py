@@ -25,7 +25,8 @@ def test_it(number):
 def test_the_plan_names_tests_that_exist(file: str) -> None:
     """A test that was renamed would move from `make test-all` to `make test`, or back."""
     text = (ROOT / file).read_text(encoding="utf-8")
-    assert all(f"def {test}(" in text for test in [*plan.ONLY.get(file, []), *plan.ALL_BUT.get(file, [])])
+    named = [*plan.ONLY.get(file, []), *plan.ALL_BUT.get(file, [])]
+    assert all(f"def {test.partition('[')[0]}(" in text for test in named)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
