@@ -107,7 +107,8 @@ def test_in_reverse_on_a_served_memora_solutions_are_right_and_trying_is_safe(
     for cell in checked:
         assert text_of(cell).splitlines()[-1].startswith("Right: "), text_of(cell)
     connected = [text_of(cell) for cell in run if "connect()" in cell.source]
-    assert connected and all(f"Memora: project 'class-7' at {process.url}\n" in text for text in connected)
+    assert connected or lesson == "02_extract_features"  # which stores nothing
+    assert all(f"Memora: project 'class-7' at {process.url}\n" in text for text in connected)
     assert not any("Memora: the local one" in text_of(cell) or process.key in text_of(cell) for cell in run)
 
 
