@@ -77,7 +77,7 @@ def red_but_no_mug(session: SearchSession) -> str:
         raise NotYet("no mug is shown by luck only: with more results there would be one.")
     if allowed["category"] < others:
         raise NotYet(f"you left out more than the mugs: {', '.join(sorted(others - allowed['category']))} too.")
-    if extra := sorted(allowed.keys() - {"color", "category"}):
+    if extra := sorted((allowed.keys() | session.settings.ranges.keys()) - {"color", "category"}):
         raise NotYet(f"you filter by {extra[0]!r} as well; color and category are enough.")
     if session.settings.least_similarity is not None:
         raise NotYet("a least similarity leaves out hits as well: session.change(least_similarity=None).")

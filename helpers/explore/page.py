@@ -150,7 +150,7 @@ class Page(widgets.VBox):
         return self._count(collection) != before
 
     def _show(self, root: Path, pairs: list[Pair], checked: threading.Event) -> None:
-        panel, newest = search_panel(self._client, pairs, root=root), Newest()
+        panel, newest = search_panel(self._client, pairs, root=root, for_page=True), Newest()
 
         def after(job: Callable[[], None]) -> None:  # the first search comes before the map
             newest(lambda: job() if checked.wait() else None)

@@ -1,8 +1,6 @@
-"""Pictures as a browser takes them: small JPEGs, figures in HTML, and words for those who do not see them."""
+"""Pictures as a browser takes them: small JPEGs, and words for those who do not see them."""
 
-import base64
 import functools
-import html
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +12,7 @@ from helpers.explore.session import picture_of
 from helpers.images import ImageError
 from helpers.plots import LIGHT_GREY
 
-VIEW = 480  # pixels of the longer side of a picture that is looked at
+VIEW = 640  # pixels of the longer side of a picture that is looked at
 
 
 def words(path: str, metadata: dict[str, Any]) -> str:
@@ -53,16 +51,15 @@ def _thumbnail(root: Path, path: str, size: int, state: tuple[int, int, int] | N
         return jpeg(Image.new("RGB", (size, size), LIGHT_GREY), size)
 
 
-def figure(open_picture: Callable[[], Image.Image], words: str) -> str:
-    """Return a picture with words below it; the reason where it can't be opened."""
-    said = html.escape(words)
+def aspect(picture: bytes) -> float:
+    """Return how many times as wide as high a JPEG is."""
+    width, height = Image.open(io.BytesIO(picture)).size
+    return round(width / height, 3)
+
+
+def figure(open_picture: Callable[[], Image.Image], words: str) -> dict[str, Any]:
+    """Return a picture with the words below it; the reason where it can't be opened."""
     try:
-        uri = "data:image/jpeg;base64," + base64.b64encode(jpeg(open_picture(), VIEW)).decode()
+        return {"picture": jpeg(open_picture(), VIEW), "words": words}
     except ImageError as error:
-        return f"<figure><figcaption>{said} can't be shown: {html.escape(str(error))}</figcaption></figure>"
-    return f"<figure><img src='{uri}' alt='{said}'><figcaption>{said}</figcaption></figure>"
-
-
-def side_by_side(left: str, right: str) -> str:
-    """Return two figures as one piece of HTML."""
-    return f"<div class='memora-pair'>{left}{right}</div>"
+        return {"picture": b"", "words": f"{words} can't be shown: {error}"}

@@ -329,9 +329,9 @@ class SearchSession:
         parts += [f"{name} >= {low:g} and {name} <= {high:g}" for name, (low, high) in self.settings.ranges.items()]
         return " and ".join(parts) or None
 
-    def similarity(self, hit: Hit) -> float:
-        """Return how similar a hit is to the query, as a cosine, whatever the metric."""
-        return 1 - hit.distance / 2 if (self.settings.metric or self.metrics[0]) == "L2" else hit.distance
+    def similarity(self, hit: Hit, metric: str | None = None) -> float:
+        """Return how similar a hit is to the query, as a cosine, by whatever metric it was found."""
+        return 1 - hit.distance / 2 if (metric or self.settings.metric or self.metrics[0]) == "L2" else hit.distance
 
     def _options(self, metric: str | None = None) -> dict[str, Any]:
         """Return the settings as `search_many` takes them; by another metric where one is given."""

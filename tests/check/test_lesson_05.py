@@ -27,6 +27,11 @@ def extra(session):
     session.allow("background", *session.choices["background"][:2])
 
 
+def ranged(session):
+    right(session)
+    session.between("elevation", 0, 80)
+
+
 def cropped(session):
     right(session)
     session.crop((0, 0, 200, 200))
@@ -45,10 +50,11 @@ def least(session):
         (lambda s: s.allow("color", "red"), "mug is among the hits"),
         (lambda s: (s.allow("color", "red"), s.allow("category", *others(s)[:3])), "you left out more"),
         (extra, "as well; color and category are enough"),
+        (ranged, "you filter by 'elevation' as well"),
         (cropped, "part of the picture"),
         (least, "least similarity"),
     ],
-    ids=["nothing", "another", "mugs", "too few kinds", "extra filter", "crop", "least"],
+    ids=["nothing", "another", "mugs", "too few kinds", "extra filter", "range", "crop", "least"],
 )
 def test_a_session_that_is_not_right_gets_the_hint_that_fits(session, do, said: str) -> None:
     do(session)

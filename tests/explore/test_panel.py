@@ -1,9 +1,9 @@
 """The panel's widgets, driven as a browser drives them; and the page around the panel."""
 
-import html
+import json
 import shutil
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
 import pytest
 
@@ -11,13 +11,14 @@ from helpers.connect import COLLECTION, local_client
 from helpers.explore import SearchSession
 from helpers.explore.browser import MapView
 from helpers.explore.map import map_collection, map_panel
-from helpers.explore.panel import ALL, Newest, SearchPanel
+from helpers.explore.panel import ALL, MARKS, Newest, SearchPanel, search_panel
 from helpers.explore.session import MAX_BYTES
 from helpers.features.extractors import DinoV2Extractor
 from helpers.features.weights import save_untrained_dinov2
 from helpers.images import DATA, load_folder
 from helpers.ingest import ingest
 from helpers.memora import Memora
+from helpers.settings import ROOT
 from tests.explore.conftest import QUERY
 from tests.facts import ASKED
 
@@ -27,91 +28,130 @@ def panel(mug) -> SearchPanel:
     return SearchPanel(mug, load_folder(DATA, part="queries"))
 
 
-def test_the_panel_shows_pictures_with_words_distances_and_marks(panel):
-    items = panel._hits.items
-    assert [item["key"] for item in items] == [str(hit.id) for hit in panel.session.hits]
-    assert all(item["alt"] and "mug" in item["alt"] for item in items if item["mark"] == "right")
-    assert {item["mark"] for item in items} <= {"right", "wrong"}
-    assert all(picture[:2] == b"\xff\xd8" for picture in panel._hits.pictures)
+def items(panel: SearchPanel, column: int = 0) -> list[dict]:
+    return panel.wall["columns"][column]["items"]
+
+
+def keys(panel: SearchPanel) -> list[str]:
+    return [item["key"] for item in items(panel)]
+
+
+def test_the_panel_shows_pictures_with_words_similarities_and_marks(panel):
+    assert keys(panel) == [str(hit.id) for hit in panel.session.hits]
+    assert all(item["alt"] and "mug" in item["alt"] for item in items(panel) if item["mark"] == "right")
+    assert {item["mark"] for item in items(panel)} <= {"right", "wrong"}
+    assert all(item["picture"][:2] == b"\xff\xd8" and item["aspect"] > 0 for item in items(panel))
+    assert panel.wall["marks"] == MARKS[panel.session.extractor.name]
     assert "10 pictures most like mug_1.jpg" in repr(panel)
 
 
+def test_the_scale_of_similarity_has_the_marks_of_lesson_4():
+    """Else a hit is called a copy where lesson 4 says that it is not."""
+    cells = json.loads((ROOT / "notebooks" / "04_search_by_image.ipynb").read_text(encoding="utf-8"))["cells"]
+    told = "".join(next(one for one in cells if one["id"] == "read-a-similarity")["outputs"][0]["text"])
+    for line, (name, low) in zip(("same kind", "copies"), MARKS["efficientnet-lite0"], strict=True):
+        assert line.startswith(name[:3])
+        assert f"{low:.2f} to" in next(one for one in told.splitlines() if one.startswith(line))
+
+
 def test_a_click_on_a_hit_searches_by_it_and_details_compare_it(panel):
-    second = panel._hits.items[1]["key"]
-    panel._hits.chosen = {"key": second, "what": "details", "n": 1}
-    assert panel._details.children[0].value.count("<img") == 2
-    assert panel.session.hits[1].path in panel._details.children[-1].value
-    panel._details.children[1].children[0].click()  # why this one?
-    assert "they agree most" in panel._details.children[2].value
-    assert panel._details.children[2].value.count("<img") == 2
-    panel._hits.chosen = {"key": second, "what": "picture", "n": 2}
-    assert panel._hits.items[0]["key"] == second
-    assert panel._details.children == ()
-    panel._back.click()
-    assert panel._hits.items[1]["key"] == second
+    second = keys(panel)[1]
+    panel.do({"do": "details", "key": second})
+    assert all(one["picture"] for one in panel.detail["pair"])
+    assert panel.detail["rows"]["file"] == panel.session.hits[1].path
+    panel.do({"do": "why", "key": second})
+    assert "they agree most" in panel.detail["why"]
+    assert [one["words"] for one in panel.detail["pair"]] == [
+        f"the {n}, bright where it agrees" for n in ("query", "hit")
+    ]
+    panel.do({"do": "more", "key": second})
+    assert keys(panel)[0] == second
+    assert panel.detail == {}
+    panel.do({"do": "back"})
+    assert keys(panel)[1] == second
+    panel.do({"do": "more", "key": "0"})  # a hit that has gone meanwhile
+    assert keys(panel)[1] == second
 
 
 def test_an_upload_can_be_repeated_and_a_file_that_is_too_large_is_told(panel):
-    file = {"name": "my mug.jpg", "size": 1, "content": memoryview(QUERY.read_bytes())}
-    for at in range(2):
-        panel._view.file = {**file, "at": at}
+    for _ in range(2):
+        panel.do({"do": "file", "name": "my mug.jpg", "size": 1}, [memoryview(QUERY.read_bytes())])
     assert panel.session.query.name == "my mug.jpg"
     assert len(panel.session.history) == 1
-    panel._view.file = {"name": "huge.png", "size": MAX_BYTES + 1, "content": memoryview(b""), "at": 2}
-    assert "huge.png" in panel._status.value
+    panel.do({"do": "file", "name": "huge.png", "size": MAX_BYTES + 1})
+    assert "huge.png" in panel.status["message"]
 
 
-def test_dragging_and_typing_a_box_both_crop_and_the_fields_follow(panel):
-    panel._view.box = [0.1, 0.1, 0.5, 0.5]
+def test_dragging_and_typing_a_box_both_crop_and_the_numbers_follow(panel):
+    panel.do({"do": "crop", "box": [0.1, 0.1, 0.5, 0.5]})
     width = panel.session.query.picture.width
-    assert panel.session.query.box[0] == round(0.1 * width) == panel._sides[0].value
-    panel._sides[2].value = round(0.8 * width)
+    assert panel.session.query.box[0] == round(0.1 * width) == panel.query["sides"][0]
+    assert panel.query["said"] == "The upper left quarter: 16% of the picture"
+    panel.do({"do": "side", "i": 2, "value": round(0.8 * width)})
     assert panel.session.query.box[2] == round(0.8 * width)
-    assert panel._view.box[2] == pytest.approx(0.8, abs=0.01)
-    panel._whole.click()
+    assert panel.query["box"][2] == pytest.approx(0.8, abs=0.01)
+    panel.do({"do": "crop", "box": None})
     assert panel.session.query.box is None
-    assert panel._view.box == []
+    assert panel.query["box"] == []
 
 
 def test_every_control_changes_the_call_that_is_shown(panel):
-    panel._limit.value = 4
-    panel._least.value = 0.25
-    panel._filters["category"].value = ("mug",)
-    for words in ("limit=4", "'radius': 0.249999", 'category in ["mug"]'):
-        assert words in panel._call.code
-    panel._clear.click()
-    assert panel._filters["category"].value == ()
-    assert panel._least.value == 0
+    panel.do({"do": "set", "field": "limit", "value": 4})
+    panel.do({"do": "set", "field": "least_similarity", "value": 0.25})
+    panel.do({"do": "allow", "field": "category", "values": ["mug"]})
+    panel.do({"do": "between", "field": "elevation", "low": 10, "high": 40})
+    for words in ("limit=4", "'radius': 0.249999", 'category in ["mug"] and elevation >= 10 and elevation <= 40'):
+        assert words in panel.call
+    on = [one["name"] for one in panel.facets["on"]]
+    assert on == ["category: mug", "elevation: 10 to 40", "similarity from 0.25"]
+    for one in panel.facets["on"]:
+        panel.do({"do": "remove", "field": one["field"], "value": one["value"]})
+    assert panel.session.filter is None
+    assert panel.facets["on"] == []
+    assert panel.settings["least_similarity"] == 0
 
 
-def test_a_control_that_is_moved_while_the_results_are_drawn_is_heard(panel):
-    with panel._drawing:  # as if the thread that searches were in the middle of it, with the widgets told to be quiet
-        panel._own.quiet = True
-        moved = Thread(target=lambda: setattr(panel._limit, "value", 4))
-        moved.start()
-        while panel.session.settings.limit != 4 and moved.is_alive():
-            pass
-        panel._own.quiet = False
-    moved.join(600)
-    assert panel._limit.value == 4
-    assert len(panel._hits.items) == 4
+def test_a_chip_counts_its_value_in_the_results_and_in_the_collection(panel):
+    colors = next(group for group in panel.facets["groups"] if group["field"] == "color")["values"]
+    for one in colors:
+        assert one["found"] == sum(hit.metadata["color"] == one["value"] for hit in panel.session.hits)
+        assert one["stored"] == sum(hit.metadata["color"] == one["value"] for hit in panel.session.pictures)
+    panel.do({"do": "allow", "field": "color", "values": ["red", "blue"]})
+    colors = next(group for group in panel.facets["groups"] if group["field"] == "color")["values"]
+    assert {one["value"] for one in colors if one["on"]} == {"red", "blue"} == {colors[0]["value"], colors[1]["value"]}
+    panel.do({"do": "remove", "field": "color", "value": "red"})
+    assert panel.session.settings.allowed["color"] == ("blue",)
+
+
+def test_compared_hits_stand_side_by_side_and_those_in_both_are_marked(panel):
+    panel.do({"do": "set", "field": "beside", "value": "middle"})
+    left, right = ({item["title"]: item["both"] for item in items(panel, column)} for column in (0, 1))
+    assert {path for path, both in left.items() if both} == left.keys() & right.keys()
+    assert {path for path, both in right.items() if both} == left.keys() & right.keys()
+    assert panel.wall["columns"][1]["title"] == "only its middle"
+    assert f"{len(left.keys() & right.keys())} in both" in panel.wall["columns"][0]["note"]
+    panel.do({"do": "why", "key": items(panel, 1)[-1]["key"]})
+    assert "they agree most" in panel.detail["why"]
+    panel.do({"do": "set", "field": "beside", "value": ""})
+    assert len(panel.wall["columns"]) == 1
 
 
 def test_a_box_that_was_refused_is_not_left_on_the_picture(panel):
-    panel._view.box = [0.1, 0.1, 0.8, 0.8]
-    before, sides = panel._view.box, [side.value for side in panel._sides]
-    panel._view.box = [0.5, 0.5, 0.501, 0.501]
+    panel.do({"do": "crop", "box": [0.1, 0.1, 0.8, 0.8]})
+    before = panel.query
+    panel.do({"do": "crop", "box": [0.5, 0.5, 0.501, 0.501]})
     assert panel.session.state == "failed"
-    assert panel._view.box == pytest.approx(before, abs=0.01)
-    assert [side.value for side in panel._sides] == sides
+    assert (panel.query["box"], panel.query["sides"]) == (before["box"], before["sides"])
+    assert panel.query != before, "the browser is told to draw it anew"
 
 
-def test_the_gallery_also_offers_the_collection_s_own_pictures_by_category(panel):
-    assert len(panel._gallery.items) == ASKED
-    panel._shelf.value = "teapot"
-    assert [item["caption"] for item in panel._gallery.items] == ["teapot"] * 14
-    panel._gallery.chosen = {"key": panel._gallery.items[3]["key"], "what": "picture", "n": 1}
-    assert panel._hits.items[0]["key"] == panel._gallery.items[3]["key"]
+def test_the_strip_also_offers_the_collection_s_own_pictures_by_category(panel):
+    assert len(panel.shelf["items"]) == ASKED
+    panel.do({"do": "shelf", "value": "teapot"})
+    assert [item["caption"] for item in panel.shelf["items"]] == ["teapot"] * 14
+    third = panel.shelf["items"][3]["key"]
+    panel.do({"do": "start", "key": third})
+    assert keys(panel)[0] == third
 
 
 def test_another_network_searches_the_collection_of_its_own_vectors(extractor, tmp_path):
@@ -127,10 +167,15 @@ def test_another_network_searches_the_collection_of_its_own_vectors(extractor, t
         session.ask(QUERY)
         first = [hit.distance for hit in session.hits]
         panel = SearchPanel(session, load_folder(DATA, part="queries"))
-        assert not panel._words.disabled
+        assert len(panel.words) == 1000
+        session.change(beside="network untrained")
+        assert [column["title"] for column in panel.wall["columns"]] == [extractor.name, "untrained"]
+        assert [hit.path for hit in session.beside] != [hit.path for hit in session.hits]
         session.change(extractor="untrained")
-        assert panel._words.disabled
-        assert "untrained was not trained with names" in panel._words_help.value
+        assert panel.words == []
+        session.find("teapot")
+        assert "untrained" in panel.status["message"]
+        session.change(limit=10)
         assert session.state == "found"
         assert "collection_name='by_the_other'" in session.call
         assert [hit.distance for hit in session.hits] != first
@@ -146,113 +191,93 @@ def test_another_network_searches_the_collection_of_its_own_vectors(extractor, t
         assert len(view.query) == 2
 
 
-def test_a_collection_without_categories_can_be_chosen_from(extractor, tmp_path):
+def test_a_folder_of_ones_own_shows_its_name_its_files_and_none_of_our_pictures(extractor, tmp_path):
     """A file that is gone is reported."""
-    (tmp_path / "few").mkdir()
-    files = [shutil.copy(path, tmp_path / "few") for path in sorted((DATA / "images" / "mug").iterdir())[:4]]
+    (tmp_path / "Holidays").mkdir()
+    files = [shutil.copy(path, tmp_path / "Holidays") for path in sorted((DATA / "images" / "mug").iterdir())[:4]]
     with local_client(tmp_path / "home") as client:
-        ingest(client, tmp_path / "few", extractor=extractor)
-        session = SearchSession(client, extractor, root=tmp_path / "few")
-        panel = SearchPanel(session, load_folder(DATA, part="queries"))
-        panel._shelf.value = ALL
-        assert len(panel._gallery.items) == 4
-        panel._gallery.chosen = {"key": panel._gallery.items[2]["key"], "what": "picture", "n": 1}
+        ingest(client, tmp_path / "Holidays", extractor=extractor)
+        panel = search_panel(client, extractor, root=tmp_path / "Holidays", for_page=True)
+        session = panel.session
+        assert (panel.about["name"], panel.about["count"], panel.about["page"]) == ("Holidays", "4 pictures", True)
+        assert (panel.shelf["options"], len(panel.shelf["items"])) == ([ALL], 4)
+        assert (panel.facets["groups"], panel.wall["marks"]) == ([], [])
+        found = Event()
+        session.watch(lambda: found.set() if session.state == "found" else None)
+        panel.do({"do": "start", "key": panel.shelf["items"][2]["key"]})
+        assert found.wait(600)
         assert session.query.name == "mug_03.jpg"
+        assert items(panel)[0]["caption"] == "mug_03.jpg"
         Path(files[0]).unlink()
         gone = next(hit for hit in session.hits if hit.path == "mug_01.jpg")
-        panel._hits.chosen = {"key": str(gone.id), "what": "details", "n": 1}
-        shown = panel._details.children[0].value
-        assert shown.count("<img") == 1
-        assert "mug_01.jpg can't be shown" in html.unescape(shown)
+        panel.do({"do": "details", "key": str(gone.id)})
+        query, hit = panel.detail["pair"]
+        assert query["picture"]
+        assert (hit["picture"], "mug_01.jpg can't be shown" in hit["words"]) == (b"", True)
         assert str(map_collection(client, COLLECTION, "PCA")) == "4 pictures by PCA"
 
 
 def test_details_go_when_their_hit_is_no_longer_found(panel):
-    panel._hits.chosen = {"key": panel._hits.items[9]["key"], "what": "details", "n": 1}
-    panel._limit.value = 10
-    assert panel._details.children
-    panel._limit.value = 9
-    assert panel._details.children == ()
+    panel.do({"do": "details", "key": keys(panel)[9]})
+    panel.session.change(limit=10)
+    assert panel.detail
+    panel.session.change(limit=9)
+    assert panel.detail == {}
 
 
 def test_only_a_failed_search_can_be_tried_again_not_a_refused_file(panel):
-    panel._view.file = {"name": "half.jpg", "size": 9, "content": memoryview(b"no picture"), "at": 0}
-    assert panel.session.state == "failed"
-    assert panel._again.layout.display == "none"
+    panel.do({"do": "file", "name": "half.jpg", "size": 9}, [b"no picture"])
+    assert (panel.status["state"], panel.status["again"]) == ("failed", False)
     panel.session.client = Memora("k", "p", "http://127.0.0.1:9")
-    panel._limit.value = 3
-    assert panel._again.layout.display is None
+    panel.do({"do": "set", "field": "limit", "value": 3})
+    assert panel.status["again"]
 
 
 def test_earlier_queries_are_shown_and_one_click_goes_back_to_one(panel):
-    assert panel._earlier_box.layout.display == "none"
-    first = [item["key"] for item in panel._hits.items]
+    assert panel.earlier == []
+    first = keys(panel)
     for rank in (1, 2):
-        panel._hits.chosen = {"key": panel._hits.items[rank]["key"], "what": "picture", "n": rank}
-    assert [item["alt"] for item in panel._earlier.items] == ["back to images/mug/mug_03.jpg", "back to mug_1.jpg"]
-    assert panel._earlier_box.layout.display is None
-    panel._earlier.chosen = {"key": "2", "what": "picture", "n": 1}
-    assert [item["key"] for item in panel._hits.items] == first
-    assert panel._earlier.items == []
-
-
-def test_only_an_address_of_the_web_is_fetched(panel):
-    before = panel.session.query
-    panel._address.asked = {"text": str(QUERY), "n": 1}
-    assert "http://" in panel._status.value
-    panel._address.asked = {"text": "x" * 20_000, "n": 2}
-    assert len(panel._status.value) < 500
-    assert panel.session.query is before
+        panel.do({"do": "more", "key": keys(panel)[rank]})
+    assert [item["alt"] for item in panel.earlier] == ["back to images/mug/mug_03.jpg", "back to mug_1.jpg"]
+    panel.do({"do": "back_to", "key": "2"})
+    assert keys(panel) == first
+    assert panel.earlier == []
 
 
 def test_words_are_offered_and_searched_by_and_stand_in_the_history(panel):
-    assert len(panel._words.options) == 1000
-    panel._words.asked = {"text": " ", "n": 1}
+    assert len(panel.words) == 1000
+    panel.do({"do": "find", "text": " "})
     assert panel.session.query.name == "mug_1.jpg"
-    panel._words.asked = {"text": "teapot", "n": 2}
-    assert panel._words.value == "teapot"
-    assert panel._hits.items[0]["mark"] == "right"
-    assert "teapot" in panel._call.code
-    assert (panel._view.picture, panel._whole.disabled) == (b"", True)
-    panel._hits.chosen = {"key": panel._hits.items[1]["key"], "what": "details", "n": 1}
-    assert panel._details.children[0].value.count("<img") == 2
-    assert [button.description for button in panel._details.children[1].children] == ["Close"]
-    panel._hits.chosen = {"key": panel._hits.items[1]["key"], "what": "picture", "n": 2}
-    assert panel._view.picture
-    assert panel._earlier.items[0]["alt"] == 'back to "teapot"'
-    panel._back.click()
+    panel.do({"do": "find", "text": "teapot"})
+    assert (panel.query["words"], panel.query["picture"]) == ("teapot", b"")
+    assert items(panel)[0]["mark"] == "right"
+    assert "teapot" in panel.call
+    panel.do({"do": "details", "key": keys(panel)[1]})
+    assert len(panel.detail["pair"]) == 2
+    assert not panel.detail["can_why"]
+    panel.do({"do": "why", "key": keys(panel)[1]})
+    assert "search by a picture first" in panel.detail["why"]
+    panel.do({"do": "more", "key": keys(panel)[1]})
+    assert panel.query["picture"]
+    assert panel.earlier[0]["alt"] == 'back to "teapot"'
+    panel.do({"do": "back"})
     assert panel.session.query.words == ("teapot",)
-    panel._back.click()
-    assert not panel._sides[0].disabled
 
 
-def test_old_hits_are_greyed_while_a_picture_is_opened_or_searched_by(kit, extractor):
+def test_the_state_is_busy_while_a_picture_is_opened_or_searched_by(kit, extractor):
     waiting = []
     session = SearchSession(kit, extractor, start=waiting.append, start_opening=waiting.append)
     panel = SearchPanel(session, load_folder(DATA, part="queries"))
     seen = []
     session.ask(QUERY)
     while waiting:
-        seen.append((session.state, panel._hits.outdated, session.state in panel._status.value))
+        seen.append((session.state, panel.status["state"], panel.status["busy"]))
         waiting.pop()()
-    assert seen == [("opening", True, True), ("searching", True, True)]
-    assert not panel._hits.outdated
+    assert seen == [("opening", "opening", True), ("searching", "searching", True)]
+    assert not panel.status["busy"]
     session.ask(b"no picture", "x")
     waiting.pop()()
-    assert session.state == "failed"
-    assert not panel._hits.outdated
-
-
-def test_a_page_that_is_loaded_again_says_what_was_lost(panel, kit, extractor):
-    assert panel._view.kept == "the search by mug_1.jpg"
-    panel._hits.chosen = {"key": panel._hits.items[1]["key"], "what": "picture", "n": 1}
-    assert panel._view.kept == "the search by images/mug/mug_03.jpg, 1 earlier query"
-    after = SearchPanel(SearchSession(kit, extractor), load_folder(DATA, part="queries"))
-    assert after._view.kept == ""
-    after._view.lost = panel._view.kept  # the browser remembers it from one page to the next
-    told = "The page was loaded again: the search by images/mug/mug_03.jpg, 1 earlier query and all settings are lost."
-    assert told in after._status.value
-    assert after.session.state == "nothing chosen"
+    assert (session.state, panel.status["busy"]) == ("failed", False)
 
 
 # threads
