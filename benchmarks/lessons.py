@@ -66,12 +66,15 @@ class Student:
         Where the student's edition goes.
     answers : bool
         Whether the student writes the solutions into the exercises and lets the teacher see it.
+    threads : int
+        What the student's network may take of this machine: with more than its share, kernels wait for each other.
     """
 
     room: Room
     slip: dict[str, str]
     folder: Path
     answers: bool
+    threads: int = 1
     seconds: dict[str, float] = field(default_factory=dict)
     again: list[str] = field(default_factory=list)  # lessons begun anew, and why
     failed: str = ""
@@ -144,7 +147,8 @@ class Student:
         client = NotebookClient(notebook, timeout=CELL_SECONDS, kernel_name="python3", on_cell_start=self._note)
         self._client = client
         settings = {name: value for name, value in os.environ.items() if not name.startswith("MEMORA_")}
-        client.execute(env=settings | {"PYTHONPATH": str(self.folder)}, cwd=str(path.parent))
+        settings |= {"PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": str(self.threads)}
+        client.execute(env=settings, cwd=str(path.parent))
         outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
         if any(UNSEEN in output.get("text", "") for output in outputs):
             raise ConnectionError("the server could not be reached with an exercise's report")
@@ -331,7 +335,8 @@ def lessons(students: int, at_once: int) -> Table:
         room = Room(home, students)
         share([str(room.folder)])
         make_editions(home / "editions")
-        people = [Student(room, slip, home / str(n), n % 2 == 0) for n, slip in enumerate(room.slips)]
+        threads = max(1, (os.cpu_count() or 1) // at_once)
+        people = [Student(room, slip, home / str(n), n % 2 == 0, threads) for n, slip in enumerate(room.slips)]
         killed, cut, flood = people[0], people[students // 2], Flood(people[-1])
         for person in (killed, cut):  # they begin with nothing, so that there is something to interrupt
             room.empty(person.slip)
