@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from local_memora import openapi
 from local_memora.contract import bodies, schema
 from local_memora.contract.errors import ApiError, unwritable, without_password
+from local_memora.contract.packed import PACKED, TAKES, unpack
 from local_memora.engines import Engine
 from local_memora.verbs import rows_and_search, structure
 from local_memora.verbs.service import Service
@@ -249,8 +250,9 @@ def open_engine(engine: str | Path, token: str | None = None) -> Engine:
 
 def json_object() -> dict[str, Any]:
     """Return the body of the request, or refuse it with 400."""
+    content = request.get_data(cache=False)
     try:
-        body = orjson.loads(request.get_data(cache=False))
+        body = unpack(content) if request.content_type == PACKED else orjson.loads(content)
     except orjson.JSONDecodeError as error:
         raise ApiError(400, f"the body is not JSON: {error}") from None
     if not isinstance(body, dict):
@@ -261,6 +263,7 @@ def json_object() -> dict[str, Any]:
 def _json(answer: dict[str, Any], status: int, error: HTTPException | None = None) -> Response:
     content = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
     response = Response(content, status, content_type="application/json")
+    response.headers[TAKES] = PACKED
     if isinstance(error, MethodNotAllowed):
         response.headers["Allow"] = ", ".join(error.valid_methods or [])
     return response

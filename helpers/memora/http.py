@@ -15,7 +15,9 @@ from helpers.memora import errors
 
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 PASSING = {408, 429, 502, 503}  # statuses worth another try; not 504: the first call may still run then
-JSON = {"Content-Type": "application/json"}
+STORES = ("vectors/insert", "vectors/upsert")
+TAKES = "Memora-Takes"  # in answers of a Memora that also takes rows in another form, whose media type this is:
+PACKED = "application/vnd.memora-local.rows"  # JSON without the vectors, which follow as bytes
 THIS_MACHINE = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}  # reached without a proxy
 REQUEST_BYTES = 8 * 1024 * 1024  # of JSON in one request, about 500 vectors of 1,280 numbers
 REQUEST_ITEMS = 10_000  # rows, or query vectors, in one request
@@ -61,6 +63,7 @@ class Http:
         self._project_id = project_id
         self.base_url = re.sub("//[^/]*@", "//", base_url)  # as it is shown, without a password
         self._key = _ApiKey(api_key)
+        self._takes_packed = False  # until an answer says so
         try:
             self._client = httpx.Client(
                 base_url=base_url, auth=self._key, timeout=TIMEOUT, transport=transport, mounts=THIS_MACHINE
@@ -76,12 +79,11 @@ class Http:
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Send one call, `resource/verb`, and return the answer's JSON; the MemoraError raised says what went wrong."""
-        content = to_json({"project_id": self._project_id, **body})
-        send = functools.partial(self._client.post, path, content=content, headers=JSON)
-        try:
-            response = _retrying(path not in ONCE)(send)
-        except (httpx.RequestError, UnicodeError) as error:  # UnicodeError: a host name that DNS can't hold
-            raise self._no_answer(path, error) from None
+        body = {"project_id": self._project_id, **body}
+        packed = _packed(body) if self._takes_packed and path in STORES else None
+        response = self._send(path, packed, PACKED) if packed else self._send(path, to_json(body), "application/json")
+        if packed and response.status_code in (400, 415) and not self._takes_packed:  # another Memora, after a restart
+            response = self._send(path, to_json(body), "application/json")
         if response.is_success and (answer := _json_object(response)) is not None:
             return answer
         if response.is_success or response.is_redirect:
@@ -89,6 +91,15 @@ class Http:
             raise errors.UnavailableError(message, response.status_code)
         # In one expression: tracebacks that show variables must not show a key that the server has echoed.
         raise errors.from_status(response.status_code, self._key.hide(_reason(response, path)))
+
+    def _send(self, path: str, content: bytes, kind: str) -> httpx.Response:
+        send = functools.partial(self._client.post, path, content=content, headers={"Content-Type": kind})
+        try:
+            response = _retrying(path not in ONCE)(send)
+        except (httpx.RequestError, UnicodeError) as error:  # UnicodeError: a host name that DNS can't hold
+            raise self._no_answer(path, error) from None
+        self._takes_packed = response.headers.get(TAKES) == PACKED
+        return response
 
     def _no_answer(self, path: str, error: Exception) -> errors.UnavailableError:
         if isinstance(error, httpx.ConnectTimeout):
@@ -165,6 +176,24 @@ def to_json(body: Any) -> bytes:
         return orjson.dumps(body, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
     except orjson.JSONEncodeError as error:
         raise errors.InvalidRequestError(f"This can't be sent as JSON: {error.__cause__ or error}.") from None
+
+
+def _packed(body: dict[str, Any]) -> bytes | None:
+    """Write rows with their float32 arrays as bytes behind the JSON; None where no field has arrays of one length."""
+    rows = body["data"]
+    fields = [name for name, value in rows[0].items() if isinstance(value, np.ndarray)] if rows else []
+    columns = {name: [row.get(name) for row in rows] for name in fields}
+    blocks = {name: np.stack(column) for name, column in columns.items() if _alike(column)}
+    if not blocks:
+        return None
+    left = [{name: value for name, value in row.items() if name not in blocks} for row in rows]
+    head = {"body": body | {"data": left}, "float32": {name: block.shape[1] for name, block in blocks.items()}}
+    return b"".join([to_json(head), b"\n", *(block.astype("<f4", copy=False).tobytes() for block in blocks.values())])
+
+
+def _alike(column: list[Any]) -> bool:
+    kinds = {(value.dtype, value.shape) if isinstance(value, np.ndarray) else None for value in column}
+    return len(kinds) == 1 and column[0].dtype == np.float32 and column[0].ndim == 1 and column[0].size > 0
 
 
 def requests_of(items: Iterable[T], most: int = REQUEST_ITEMS) -> Iterator[list[T]]:

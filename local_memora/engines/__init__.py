@@ -160,6 +160,9 @@ class Engine(Protocol):
     def fail_reason(self, collection: Collection, index: IndexSpec) -> str:
         """Return why an index could not be built; an empty text where nothing stands in its way."""
 
+    def may_hold(self, collection: Collection, keys: list[Any]) -> bool:
+        """Return False if it is known, without looking at rows, that none of these keys is stored."""
+
     def insert(self, collection: Collection, columns: dict[str, Any], partition: str) -> list[Any]:
         """Append rows whose primary keys are new, and return the keys; with autoID the engine makes them."""
 

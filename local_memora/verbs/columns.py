@@ -6,6 +6,7 @@ import numpy as np
 import orjson
 
 from local_memora.contract.errors import ApiError, shown
+from local_memora.contract.packed import listed
 from local_memora.contract.schema import DYNAMIC, INTEGERS, LONGEST, MAX_JSON, CollectionSchema, FieldSchema
 
 
@@ -17,7 +18,7 @@ def of(schema: CollectionSchema, rows: list[dict[str, Any]]) -> dict[str, Any]:
     schema : CollectionSchema
         The collection's schema.
     rows : list of dict
-        At least one row; with autoID the primary key must be absent.
+        At least one row; with autoID the primary key must be absent. A vector may be a float32 array.
 
     Returns
     -------
@@ -44,6 +45,8 @@ def of(schema: CollectionSchema, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _column(field: FieldSchema, values: list[Any]) -> Any:
+    if field.data_type != "FloatVector":
+        values = [listed(value) for value in values]
     if field.dim:
         return vectors(values, field)
     for number, value in enumerate(values):
@@ -98,7 +101,7 @@ def _json_problem(value: Any) -> str:
 
 
 def _dynamic(number: int, row: dict[str, Any], declared: set[str], schema: CollectionSchema) -> dict[str, Any]:
-    dynamic = {name: value for name, value in row.items() if name not in declared}
+    dynamic = {name: listed(value) for name, value in row.items() if name not in declared}
     taken = {"id", "distance", "", DYNAMIC, schema.primary.field_name}
     if wrong := taken & dynamic.keys():
         raise ApiError(400, f"row {number}: the name {min(wrong)!r} is taken: rename this dynamic field")
@@ -108,7 +111,7 @@ def _dynamic(number: int, row: dict[str, Any], declared: set[str], schema: Colle
 
 
 def vectors(values: list[Any], field: FieldSchema) -> np.ndarray:
-    """Turn lists of numbers into an array; refuse another length, and a number that is not finite.
+    """Turn lists of numbers, or arrays, into one array; refuse another length, and a number that is not finite.
 
     Returns
     -------
@@ -119,7 +122,7 @@ def vectors(values: list[Any], field: FieldSchema) -> np.ndarray:
     what, length = f"field {field.field_name!r}", field.dim // 8 if binary else field.dim
     no_number = f"a vector for {what} holds something that is not a number (null stands for NaN)"
     for number, value in enumerate(values):
-        if not isinstance(value, list):
+        if not isinstance(value, list | np.ndarray):
             raise ApiError(400, f"vector {number} for {what}: {shown(value)} is not a list of numbers")
         if binary and (len(value) != length or not all(type(x) is int and 0 <= x < 256 for x in value)):
             wanted = f"{field.dim} bits are a list of {length} bytes, 0 to 255 each"
@@ -127,7 +130,7 @@ def vectors(values: list[Any], field: FieldSchema) -> np.ndarray:
         if len(value) != length:
             lengths = f"this collection stores vectors of {length} numbers; yours has {len(value)}"
             raise ApiError(400, f"{lengths}: was it made by another model? (vector {number} for {what})")
-        if not binary:
+        if isinstance(value, list) and not binary:
             try:
                 sum(value)  # numpy would take texts of digits
             except TypeError:
@@ -136,10 +139,12 @@ def vectors(values: list[Any], field: FieldSchema) -> np.ndarray:
         return np.array(values, np.uint8)
     with np.errstate(over="ignore"):
         array = np.array(values, np.float32)
+        if np.isnan(array).any():  # of an array: JSON has no NaN
+            raise ApiError(400, no_number)
         if not (squared_lengths(array) < LONGEST).all():
             raise ApiError(400, f"a vector for {what} holds a number too large for 32 bits")
     for suspect in np.flatnonzero(((array == 0) | (array == 1)).any(axis=1)):  # true and false are among these
-        if bool in map(type, values[suspect]):
+        if isinstance(values[suspect], list) and bool in map(type, values[suspect]):
             raise ApiError(400, no_number)
     return array
 

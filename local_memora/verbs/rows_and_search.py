@@ -66,7 +66,7 @@ def _refuse_doubled(primary: str, keys: list[Any]) -> None:
 
 
 def _refuse_known_keys(service: Service, collection: Collection, keys: list[Any]) -> None:
-    if not keys:
+    if not keys or not service.engine.may_hold(collection, keys):
         return
     where, primary = check.keys_in(collection.schema, keys), collection.schema.primary.field_name
     # New keys mostly follow the stored ones. To see that none lies between the first and the last is much faster.

@@ -8,6 +8,7 @@ from typing import Any
 
 import lancedb
 import numpy as np
+import pyarrow.compute as pc
 
 from local_memora.contract.bodies import CreateParams
 from local_memora.contract.errors import ApiError, unwritable
@@ -39,6 +40,7 @@ class LanceEngine:
         # Interval 0: every read looks for what other processes wrote.
         self._db = lancedb.connect(self._tables, read_consistency_interval=timedelta(0))
         self._open: dict[int, lancedb.table.Table] = {}
+        self._highest: dict[int, tuple[int, Any]] = {}  # of a table's keys, and in which version
         self._damaged: set[int] = set()
         self._has_links = False
 
@@ -60,6 +62,7 @@ class LanceEngine:
 
     def _forget(self, collection: Collection) -> None:
         self._open.pop(collection.id, None)
+        self._highest.pop(collection.id, None)
         self._damaged.discard(collection.id)
 
     def _table(self, collection: Collection) -> lancedb.table.Table:
@@ -192,12 +195,26 @@ class LanceEngine:
 
     # rows
 
+    def may_hold(self, collection: Collection, keys: list[Any]) -> bool:
+        table, primary = self._latest(collection), collection.schema.primary.field_name
+        version, highest = self._highest.get(collection.id, (0, None))
+        if version != table.version:  # the first insert, or others have written
+            parts = table.search().select([primary]).to_batches()
+            highest = max((pc.max(part[primary]).as_py() for part in parts if part.num_rows), default=None)
+            self._highest[collection.id] = table.version, highest
+        return highest is not None and min(keys) <= highest
+
     def insert(self, collection: Collection, columns: dict[str, Any], partition: str) -> list[Any]:
         primary, table = collection.schema.primary.field_name, self._writable(collection)
+        version, highest = self._highest.get(collection.id, (0, None))
+        known = version == table.version and not collection.schema.auto_id
         if collection.schema.auto_id:
             columns[primary] = self._catalogue.take_ids(collection, len(next(iter(columns.values()))))
         table.add(table_of(collection.schema, table.schema, columns, partition))
         upkeep.after_write(table, collection, self._catalogue)
+        if known:
+            last = max(columns[primary])
+            self._highest[collection.id] = table.version, last if highest is None else max(highest, last)
         return columns[primary]
 
     def upsert(self, collection: Collection, columns: dict[str, Any], partition: str) -> None:

@@ -16,7 +16,8 @@ from local_memora.engines.lance.catalogue import Catalogue
 from local_memora.engines.lance.search import DISTANCE
 
 AUTO_BUILD_ROWS = 1_000  # after a write: below that, looking at every row is as fast as an index
-TIDY_EVERY = 50  # versions; each write makes one, and hundreds of small files make every search slow
+TIDY_EVERY = 50  # versions; each write makes one, and hundreds of small files make every search slow:
+MANY = 150  # so many are merged, fewer only if they hold a quarter of the largest file's rows: all is written anew then
 LOOK_EVERY = 10  # versions: so often old ones are looked at,
 OLD_BYTES = 8 << 20  # and removed if they take more room than this, and than the rows themselves
 KEEP_OLD = timedelta(seconds=5)  # after a write: longer than most readers in other processes need a version
@@ -27,7 +28,10 @@ log = logging.getLogger(__name__)
 def after_write(table: lancedb.table.Table, collection: Collection, catalogue: Catalogue) -> None:
     """Merge files and build indexes where it is time; a failure here does not undo the write."""
     try:
-        merge = table.version % TIDY_EVERY == 0 or (table.version % LOOK_EVERY == 0 and _old_are_large(table))
+        version = table.version
+        merge = (version % TIDY_EVERY == 0 and _new_are_many(table)) or (
+            version % LOOK_EVERY == 0 and _old_are_large(table)
+        )
         if merge:
             _merge_files(table, KEEP_OLD)
         for index in collection.indexes:
@@ -68,6 +72,13 @@ def _merge_files(table: lancedb.table.Table, keep: timedelta) -> None:
     for built in table.list_indices():
         table.drop_index(built.name)
     table.optimize(cleanup_older_than=keep)
+
+
+def _new_are_many(table: lancedb.table.Table) -> bool:
+    stats = cast(dict[str, Any], table.stats())
+    files, largest = stats["fragment_stats"], stats["fragment_stats"]["lengths"]["max"]
+    large = max(1, files["num_fragments"] - files["num_small_fragments"])
+    return files["num_fragments"] - large >= MANY or 4 * (stats["num_rows"] - large * largest) >= largest
 
 
 def _old_are_large(table: lancedb.table.Table) -> bool:

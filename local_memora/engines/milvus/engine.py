@@ -283,6 +283,9 @@ class MilvusEngine:
 
     # rows
 
+    def may_hold(self, collection: Collection, keys: list[Any]) -> bool:
+        return True  # others may have written through other machines
+
     def insert(self, collection: Collection, columns: dict[str, Any], partition: str) -> list[Any]:
         into = {} if collection.schema.partition_key else {"partition_name": partition}
         with self._asking():
