@@ -17,7 +17,7 @@ class _Later(ModuleType):
     def __getattr__(self, name: str) -> object:
         if name.startswith("__") or self.__spec__ is None or self.__spec__.loader is None:
             raise AttributeError(name)
-        self.__class__ = ModuleType
+        self.__class__ = ModuleType  # type: ignore[assignment]
         self.__spec__.loader.exec_module(self)
         return getattr(self, name)
 
@@ -25,12 +25,12 @@ class _Later(ModuleType):
 def _import_lancedb() -> None:
     """Import LanceDB without what only its client for servers needs, which costs two thirds of the time.
 
-    Pydantic builds the models of that client when they are first used, and the calls that it can make are imported then.
+    Pydantic builds the models of that client when they are first used; the calls that it can make are imported then.
     """
     if "lancedb" in sys.modules:
         return
     if REST_CLIENT not in sys.modules and (spec := importlib.util.find_spec(REST_CLIENT)):
-        package = importlib.util.module_from_spec(spec)
+        package: ModuleType = importlib.util.module_from_spec(spec)
         package.__class__ = _Later
         sys.modules[REST_CLIENT] = package
     before = BaseModel.model_config.get("defer_build", False)

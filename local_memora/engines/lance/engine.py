@@ -17,6 +17,7 @@ from local_memora.engines import EMBEDDED, MILVUS, Collection, Row, SearchReques
 from local_memora.engines.lance import beside, damage, upkeep
 from local_memora.engines.lance.arrow import PARTITION, rows_of, schema_of, table_of
 from local_memora.engines.lance.catalogue import Catalogue
+from local_memora.engines.lance.memory import Memory
 from local_memora.engines.lance.search import condition, run, search
 from local_memora.filters.parse import Node
 
@@ -41,6 +42,7 @@ class LanceEngine:
         self._db = lancedb.connect(self._tables, read_consistency_interval=timedelta(0))
         self._open: dict[int, lancedb.table.Table] = {}
         self._highest: dict[int, tuple[int, Any]] = {}  # of a table's keys, and in which version
+        self._memory = Memory()
         self._damaged: set[int] = set()
         self._has_links = False
 
@@ -63,6 +65,7 @@ class LanceEngine:
     def _forget(self, collection: Collection) -> None:
         self._open.pop(collection.id, None)
         self._highest.pop(collection.id, None)
+        self._memory.forget(collection.id)
         self._damaged.discard(collection.id)
 
     def _table(self, collection: Collection) -> lancedb.table.Table:
@@ -241,4 +244,7 @@ class LanceEngine:
 
     def search(self, collection: Collection, request: SearchRequest) -> list[list[tuple[float, Row]]]:
         # request.ignore_growing needs no care: every row is seen at once, indexed or not
-        return [search(self._table(collection), collection, request, vector) for vector in request.vectors]
+        table = self._table(collection)
+        if (found := self._memory.search(table, collection, request)) is not None:
+            return found
+        return [search(table, collection, request, vector) for vector in request.vectors]

@@ -19,18 +19,27 @@ from local_memora.filters.parse import Node
 
 DISTANCE: dict[str, Any] = {"COSINE": "cosine", "IP": "dot", "L2": "l2", "HAMMING": "hamming"}
 FEW = 100  # hits, the default limit: where a filter leaves fewer in nprobe lists, all lists are searched
+Hits = list[tuple[float, Row]]
 ROUNDING = 1e-6  # of a distance: an index does not compute it in the same order as the exact search
 
 
-def search(
-    table: lancedb.table.Table, collection: Collection, request: SearchRequest, vector: np.ndarray
-) -> list[tuple[float, Row]]:
+def search(table: lancedb.table.Table, collection: Collection, request: SearchRequest, vector: np.ndarray) -> Hits:
     """Return one query's hits, best first, with their distances as Memora defines them."""
-    fields = list(dict.fromkeys([collection.schema.primary.field_name, *request.fields]))
+    fields = fields_of(collection, request)
     found = _ranking(partial(_ask, table, request, vector, fields), request, fields[0]).slice(0, request.limit)
-    raw = np.maximum.accumulate(found["_distance"].to_numpy().astype(np.float64))
+    return hits_of(found, np.maximum.accumulate(found["_distance"].to_numpy()), collection, request)
+
+
+def hits_of(found: pa.Table, raw: np.ndarray, collection: Collection, request: SearchRequest) -> Hits:
+    """Return found rows with their distances as Memora defines them; `raw` holds those of Lance (n,), float32."""
+    raw = raw.astype(np.float64)
     distances = 1 - raw if request.metric in ("COSINE", "IP") else raw
-    return list(zip(distances.tolist(), rows_of(collection.schema, found, fields), strict=True))
+    return list(zip(distances.tolist(), rows_of(collection.schema, found, fields_of(collection, request)), strict=True))
+
+
+def fields_of(collection: Collection, request: SearchRequest) -> list[str]:
+    """Return the columns that hits need."""
+    return list(dict.fromkeys([collection.schema.primary.field_name, *request.fields]))
 
 
 def _ranking(ask: Callable[..., pa.Table], request: SearchRequest, key: str) -> pa.Table:
@@ -39,7 +48,7 @@ def _ranking(ask: Callable[..., pa.Table], request: SearchRequest, key: str) -> 
     It begins with hits of the index, whose number depends on no limit: FEW, or ef of an HNSW index. The exact search's
     hits follow, without those that the index has lost: they would be nearer than the ones before.
     """
-    (low, high), limit, nprobe, ef = _lance_range(request), request.limit, request.params.nprobe, request.params.ef
+    (low, high), limit, nprobe, ef = lance_range(request), request.limit, request.params.nprobe, request.params.ef
     if nprobe and not request.look_further:
         return ask(limit, low, high, exact=False)
     if nprobe:
@@ -100,7 +109,7 @@ def _within(found: pa.Table, low: float | None, high: float | None) -> pa.Table:
     )
 
 
-def _lance_range(request: SearchRequest) -> tuple[float | None, float | None]:
+def lance_range(request: SearchRequest) -> tuple[float | None, float | None]:
     """Translate radius and range_filter: Lance keeps low <= its distance < high.
 
     For COSINE and IP Lance's distance is 1 - Memora's, so the bounds swap and Memora's open end stays open.
