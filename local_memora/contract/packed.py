@@ -1,8 +1,8 @@
 """Rows whose vectors follow as bytes: a second form of what insert and upsert take, in half the time of JSON.
 
 The body is a line of JSON, `{"body": ..., "float32": {field: dim, ...}}`, and then for each of these fields its
-vectors, little-endian, row after row. `body` is what the contract says, its rows without these fields. Only clients that have
-read in an answer's header that we take it send this form.
+vectors, little-endian, row after row. `body` is what the contract says, its rows without these fields. A client sends
+this only after an answer's header has said that we take it.
 """
 
 from typing import Any

@@ -12,7 +12,7 @@ from helpers.memora.models import Collection
 from local_memora.contract.errors import ApiError
 from local_memora.verbs.rows_and_search import _refuse_doubled
 from local_memora.verbs.service import Service
-from tests.local_memora.contract import ALL, Api, Table, body, column, ids, index
+from tests.local_memora.contract import ALL, Api, Make, Table, body, column, ids, index
 
 # In and out ------------------------------------------------------------------------------------------------------
 
@@ -359,3 +359,21 @@ def test_dynamic_fields_are_stored_and_answered_where_they_are_allowed(make):
     for name in ("distance", "", "$meta"):
         assert "is taken" in table.refused(400, "vectors/insert", data={"id": 9, "v": [1, 0], name: 1})
     assert table.rows() == 3
+
+
+def test_a_stored_key_is_refused_whatever_order_keys_come_in(make: Make) -> None:
+    """The engine remembers the highest key, so that rising keys need no look at the rows."""
+    for key, keys in (
+        (column("id", "Int64", primary=True), [5, 7, 3, 9, -4]),
+        (column("id", "VarChar", primary=True, max_length=9), ["m", "z", "b", "\U0001f600", ""]),
+    ):
+        table = make(**body(key=key))
+        rows = [{"id": k, "v": [1, 2]} for k in keys]
+        for row in rows:
+            table.insert(row)
+            for stored in rows[: rows.index(row) + 1]:
+                table.refused(409, "vectors/insert", data=[stored])
+        table.ok("vectors/delete", filter="id >= " + ("9" if keys[0] == 5 else '"z"'))
+        table.insert(rows[3])
+        table.refused(409, "vectors/insert", data=[rows[3]])
+        assert table.rows() == (5 if keys[0] == 5 else 4)
