@@ -17,8 +17,8 @@ from benchmarks.vectors import DIM, Vectors, embeddings, make
 
 WHOLE = "the whole insert"
 PARTS = {  # what is shown: the file and the function that do it
-    "rows to JSON": ("http.py", "to_json"),
-    "JSON to rows": ("app.py", "_json_object"),
+    "rows to bytes": ("http.py", "_packed"),
+    "bytes to rows": ("packed.py", "unpack"),
     "rows to columns, each number checked": ("columns.py", "of"),
     "are the keys new?": ("rows_and_search.py", "_refuse_known_keys"),
     "LanceDB stores them": ("engine.py", "insert"),
@@ -45,6 +45,7 @@ def tables(rows: int, repeats: int, milvus: str | None) -> list[Table]:
     speed = {name: rows / float(np.median(times)) for name, times in seconds.items()}
     ours, parts = speed["Memora, embedded"], 1 / (1 / speed["JSON alone"] + 1 / speed["LanceDB"])
     targets = [
+        target("ingest at least 20,000 rows a second, embedded", ours >= 20_000, f"{ours:,.0f}"),
         target("ingest at most twice what JSON and raw LanceDB cost together", parts / ours <= 2, f"{parts / ours:.2f}")
     ]
     if "Milvus Lite" in speed:
@@ -56,7 +57,7 @@ def tables(rows: int, repeats: int, milvus: str | None) -> list[Table]:
             "ingest",
             f"Ingest: {rows:,} rows of {DIM} numbers",
             f"Inserted {BATCH:,} at a time, each contender in a process of its own. JSON alone: the requests' bodies "
-            "encoded and decoded again with orjson, nothing stored.",
+            "encoded and decoded again with orjson, nothing stored; the kit's client sends vectors as bytes.",
             [{"into": name, "rows/s": s, "peak MB": peaks[name]} for name, s in speed.items()],
             targets,
         ),
