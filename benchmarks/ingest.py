@@ -46,7 +46,9 @@ def tables(rows: int, repeats: int, milvus: str | None) -> list[Table]:
     ours, parts = speed["Memora, embedded"], 1 / (1 / speed["JSON alone"] + 1 / speed["LanceDB"])
     targets = [
         target("ingest at least 20,000 rows a second, embedded", ours >= 20_000, f"{ours:,.0f}"),
-        target("ingest at most twice what JSON and raw LanceDB cost together", parts / ours <= 2, f"{parts / ours:.2f}")
+        target(
+            "ingest at most twice what JSON and raw LanceDB cost together", parts / ours <= 2, f"{parts / ours:.2f}"
+        ),
     ]
     if "Milvus Lite" in speed:
         gain, most = ours / speed["Milvus Lite"], speed["JSON alone"] / speed["Milvus Lite"]

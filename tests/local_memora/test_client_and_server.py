@@ -136,7 +136,7 @@ def test_a_fault_inside_is_a_500_whose_trace_is_only_in_the_log(tmp_path, wire, 
     wire.post("collections/create", collectionName="c", dimension=2)
     wire.post("vectors/insert", **STORE)
     caplog.set_level(logging.ERROR)
-    monkeypatch.setattr("local_memora.engines.lance.engine.search", fails)
+    monkeypatch.setattr("local_memora.engines.lance.engine.LanceEngine.search", fails)
     message = wire.refused(500, "vectors/search", **SEARCH)
     assert "the local Memora failed" in message
     assert str(tmp_path) not in message
