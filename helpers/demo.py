@@ -1,9 +1,7 @@
 """The main job in one screen: `python -m helpers.demo`, or `make demo`."""
 
 import argparse
-import os
 import time
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +10,7 @@ from helpers.connect import COLLECTION, connect
 from helpers.features.extractors import load_extractor
 from helpers.features.weights import ModelUnavailableError
 from helpers.images import DATA, Source, load_folder, open_image, shortened
-from helpers.ingest import ingest
+from helpers.ingest import collection_for, ingest
 from helpers.memora import MemoraError
 from helpers.plots import mark, show_many
 from helpers.search import search_many
@@ -48,7 +46,7 @@ def demo(images: Path, queries: list[str] | None, collection: str | None, limit:
         return result
 
     images = images.expanduser().resolve()
-    collection = collection or _collection_for(images)
+    collection = collection or collection_for(images)
     names, sources, categories = zip(*_queries(queries), strict=True)  # first: a wrong name is told before the work
 
     client = timed("connect", connect)
@@ -67,11 +65,6 @@ def demo(images: Path, queries: list[str] | None, collection: str | None, limit:
     figure.savefig(picture)
     print(f"Drawn: {picture}")
     print("Took: " + ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in times.items()))
-
-
-def _collection_for(images: Path) -> str:
-    """Return a name of its own for each folder: stored paths are relative to it."""
-    return COLLECTION if images == DATA else f"my_images_{zlib.crc32(os.fsencode(images)):08x}"
 
 
 def _queries(given: list[str] | None) -> list[tuple[str, Source, str]]:

@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import os
 import sys
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,6 +121,11 @@ def image_collection(name: str, dim: int, columns: dict[str, type]) -> Collectio
         fields.append(Field(column, MEMORA_TYPES[kind], element_type_params=text if kind is str else None))
     exact = Index("COSINE", "vector", "vector_index", IndexConfig("FLAT"))
     return Collection(name, schema=Schema(fields), indexes=[exact])
+
+
+def collection_for(folder: Path) -> str:
+    """Return the name of a folder's collection, one for each folder: stored paths are relative to it."""
+    return COLLECTION if folder == DATA else f"my_images_{zlib.crc32(os.fsencode(folder)):08x}"
 
 
 def ensure_collection(client: Memora, collection: Collection) -> None:

@@ -18,6 +18,7 @@ ONLY = {
         "test_the_keyboard_alone_is_enough",
     ],
     "tests/browser/test_class_page.py": [],
+    "tests/browser/test_page.py": [],
     "tests/browser/test_site.py": [],
     "tests/local_memora/test_durability.py": [],
     "tests/local_memora/test_durability_disk.py": [],

@@ -47,7 +47,7 @@ class PanelView(anywidget.AnyWidget):
 
 
 class MapView(anywidget.AnyWidget):
-    """A map of pictures to zoom, drag and click.
+    """A map of pictures to zoom, drag, click and group.
 
     Attributes
     ----------
@@ -59,14 +59,19 @@ class MapView(anywidget.AnyWidget):
         CSS colors of the pictures' frames.
     query : list of float
         The query's place; empty where there is none.
-    chosen, shown : dict, bool
-        `key` and a number `n` that grows; whether the map is on a page. The browser writes both.
+    facts : str
+        What is told of the group.
+    chosen, group, shown : dict, dict, bool
+        `key` and a number `n` that grows; the `keys` of a group of pictures, and such a number; whether the map is on a
+        page. The browser writes them.
     """
 
-    _esm, _css = HERE / "map.js", STYLE
+    _esm, _css = HERE / "map.js", "".join(path.read_text(encoding="utf-8") for path in (STYLE, HERE / "map.css"))
     items: traitlets.List = traitlets.List().tag(sync=True)
     pictures = traitlets.List(traitlets.Bytes()).tag(sync=True)
     colors = traitlets.List(traitlets.Unicode()).tag(sync=True)
     query = traitlets.List(traitlets.Float()).tag(sync=True)
+    facts = traitlets.Unicode("").tag(sync=True)
     chosen = traitlets.Dict().tag(sync=True)
+    group = traitlets.Dict().tag(sync=True)
     shown = traitlets.Bool(False).tag(sync=True)

@@ -104,6 +104,25 @@ class CollectionMap:
             matched=float((like / np.maximum(peers, 1)).mean()),
         )
 
+    def common_facts(self, keys: Collection[int]) -> str:
+        """Say how many pictures a group has, and which values most of them share, the least usual ones first.
+
+        Beside each share stands that of the whole collection: what is as frequent there says nothing of the group.
+        """
+        group = [meta for key, meta in zip(self.ids, self.metadata, strict=True) if key in set(keys)]
+        if not group:
+            return ""
+        shared = []
+        for name in group[0]:
+            value, count = Counter(str(one.get(name, "")) for one in group).most_common(1)[0]
+            share = count / len(group)
+            usual = sum(str(one.get(name, "")) == value for one in self.metadata) / len(self.metadata)
+            if value and share > 0.5:
+                shared.append((usual / share, f"{name} {value}: {share:.0%} of them, {usual:.0%} of all"))
+        counted = f"{len(group)} of {len(self.ids)} pictures"
+        what = "; ".join(text for _, text in sorted(shared))
+        return f"{counted}. {what or 'Most of them share no value' if group[0] else 'Nothing else is known of them'}."
+
     def __str__(self) -> str:
         text = f"{len(self.ids)} pictures by {self.method}"
         if not any(one.get("category") for one in self.metadata):
@@ -170,7 +189,7 @@ def map_panel(
     *,
     start: Callable[[Callable[[], None]], Any] | None = None,
 ) -> widgets.VBox:
-    """Return the map as a widget: click a picture to search by it; the query's own place is marked.
+    """Return the map as a widget: click a picture to search by it; draw around some to see what they share.
 
     Parameters
     ----------
@@ -185,6 +204,7 @@ def map_panel(
     view, legend, mapped = MapView(), widgets.HTML(), session.collection
     lost = False  # Memora was away when the map was to be made
     switch = widgets.Dropdown(description="Color by", options=list(session.choices) or ["category"])
+    switch.layout.display = None if session.choices else "none"
 
     def fill() -> None:
         nonlocal made, mapped
@@ -197,6 +217,11 @@ def map_panel(
             for key, path, meta, (x, y) in zip(made.ids, made.paths, made.metadata, made.places, strict=True)
         ]
         mark()
+        view.facts = ""
+
+    def describe(told: Any) -> None:
+        if made is not None:
+            view.facts = made.common_facts([int(key) for key in told["new"]["keys"]])
 
     def tell() -> None:
         nonlocal lost
@@ -215,7 +240,7 @@ def map_panel(
         colors = colors_of(values)
         view.colors = [colors[value] for value in values]
         squares = [f"<li><span style='background:{c}'></span>{html.escape(v)}</li>" for v, c in _legend(colors)]
-        legend.value = f"<ul class='memora-legend'>{''.join(squares)}</ul>"
+        legend.value = f"<ul class='memora-legend'>{''.join(squares)}</ul>" if session.choices else ""
 
     def mark() -> None:
         vector = session.vector if mapped == session.collection else None
@@ -233,6 +258,7 @@ def map_panel(
 
     switch.observe(color, "value")
     view.observe(lambda told: session.more_like_id(int(told["new"]["key"])), "chosen")
+    view.observe(describe, "group")
     session.watch(follow)
     if start is None:
         fill()

@@ -96,6 +96,7 @@ class SearchSession:
         self._start_opening = start_opening or _at_once
         self._watchers: list[Callable[[], None]] = []
         self._newest = 0  # search
+        self._searched: Settings | None = None  # what it was made with
         self._turn = 0  # choice of a query
         self._outcome = ("nothing chosen", self.message)  # how the search itself stands
         self._above: tuple[str, str] | None = None  # shown instead: a picture is being opened, or was refused
@@ -238,7 +239,8 @@ class SearchSession:
 
     def _go_to(self, query: Query) -> None:
         if self.query is not None and self.query.is_like(query):
-            if self._outcome[0] != "failed":  # a search by this picture runs, or has ended well
+            # such a search runs, or has ended well
+            if self._outcome[0] != "failed" and self._searched == self.settings:
                 self._above = None
                 self._show(*self._outcome)
                 return
@@ -373,7 +375,7 @@ class SearchSession:
     def search(self) -> None:
         """Search, or search again after a failure."""
         with self._lock:
-            self._newest += 1
+            self._newest, self._searched = self._newest + 1, self.settings
             ticket, query, options, extractor = self._newest, self.query, self._options(), self.extractor
             if self._above and self._above[0] == "failed":
                 self._above = None

@@ -23,6 +23,8 @@ SETTINGS = {"websocket_max_message_size": LARGEST_MESSAGE, "headers": {"Content-
 OPTIONS = {
     "Voila": {"ip": "127.0.0.1", "tornado_settings": SETTINGS},
     "VoilaConfiguration": {"theme": "light"},
+    # A page that is closed can't end its kernel, for want of a token; kernels without a page end by themselves.
+    "MappingKernelManager": {"cull_idle_timeout": 600, "cull_interval": 60},
     "KernelProvisionerFactory": {"default_provisioner_name": "warm"},
 }
 NEXT = 15.0  # seconds from a visit to the start of the next kernel: until then the visit needs the processor
@@ -42,7 +44,9 @@ class Warm(LocalProvisioner):
         process.stdin.write(f"{self.parent.connection_file}\n")
         process.stdin.flush()
         self.process, self.pid = process, process.pid
-        threading.Timer(NEXT, _start_next).start()
+        following = threading.Timer(NEXT, _start_next)
+        following.daemon = True  # Ctrl-C does not wait for it
+        following.start()
         return self.connection_info
 
 

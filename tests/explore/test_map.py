@@ -103,6 +103,19 @@ def test_the_map_widget_searches_by_what_is_clicked_and_marks_the_query(mug):
     assert str(mug.hits[0].id) == view.items[7]["key"]
 
 
+def test_a_group_s_facts_are_what_most_share_beside_the_whole(mug):
+    made = map_collection(mug.client, COLLECTION, "PCA")
+    apples = [key for key, meta in zip(made.ids, made.metadata, strict=True) if meta["category"] == "apple"]
+    said = made.common_facts(apples)
+    assert said.startswith(f"{len(apples)} of {PICTURES} pictures. category apple: 100% of them, 3% of all; ")
+    assert made.common_facts([]) == ""
+    bare = CollectionMap([1, 2], ["a", "b"], [{}, {}], np.zeros((2, 2)), np.zeros((2, 2)), "PCA")
+    assert bare.common_facts([1]) == "1 of 2 pictures. Nothing else is known of them."
+    view = next(child for child in map_panel(mug, made).children if isinstance(child, MapView))
+    view.group = {"keys": [str(key) for key in apples], "n": 1}
+    assert view.facts == said
+
+
 def test_where_widgets_are_not_shown_the_map_is_a_picture_with_words(mug):
     """Such a page is a code host's: it has the outputs that were stored, and no kernel."""
     from nbconvert import HTMLExporter

@@ -706,3 +706,10 @@ def test_a_pasted_data_address_is_searched_by_and_not_repeated(session):
     session.ask(address[:5_000])
     assert session.state == "failed"
     assert len(session.message) < 500
+
+
+def test_an_address_with_the_same_picture_and_other_settings_searches_anew(kit, extractor):
+    session = SearchSession(kit, extractor)
+    session.ask(DATA / "queries" / "mug_1.jpg")
+    session.restore(session.as_text() + "&limit=4")
+    assert (len(session.hits), session.history) == (4, [])
