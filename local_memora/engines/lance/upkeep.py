@@ -2,11 +2,13 @@
 
 import logging
 import re
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import lancedb
+import numpy as np
 from lancedb.index import HnswFlat, IvfFlat
 
 from local_memora.contract.schema import IndexSpec
@@ -23,6 +25,7 @@ OLD_BYTES = 8 << 20  # and removed if they take more room than this, and than th
 KEEP_OLD = timedelta(seconds=5)  # after a write: longer than most readers in other processes need a version
 KEEP_NONE = timedelta(milliseconds=1)  # a reader whose version is gone reads again (Service.read); LanceDB warns of 0
 log = logging.getLogger(__name__)
+_merged_at: dict[str, float] = {}  # where a table lies: when this process merged it; what was merged stays for KEEP_OLD
 
 
 def after_write(table: lancedb.table.Table, collection: Collection, catalogue: Catalogue) -> None:
@@ -30,7 +33,7 @@ def after_write(table: lancedb.table.Table, collection: Collection, catalogue: C
     try:
         version = table.version
         merge = (version % TIDY_EVERY == 0 and _new_are_many(table)) or (
-            version % LOOK_EVERY == 0 and _old_are_large(table)
+            version % LOOK_EVERY == 0 and not _just_merged(table) and _old_are_large(table)
         )
         if merge:
             _merge_files(table, KEEP_OLD)
@@ -72,6 +75,7 @@ def _merge_files(table: lancedb.table.Table, keep: timedelta) -> None:
     for built in table.list_indices():
         table.drop_index(built.name)
     table.optimize(cleanup_older_than=keep)
+    _merged_at[cast(Any, table).uri] = time.monotonic()
 
 
 def _new_are_many(table: lancedb.table.Table) -> bool:
@@ -79,6 +83,11 @@ def _new_are_many(table: lancedb.table.Table) -> bool:
     files, largest = stats["fragment_stats"], stats["fragment_stats"]["lengths"]["max"]
     large = max(1, files["num_fragments"] - files["num_small_fragments"])
     return files["num_fragments"] - large >= MANY or 4 * (stats["num_rows"] - large * largest) >= largest
+
+
+def _just_merged(table: lancedb.table.Table) -> bool:
+    """Return whether files that were merged are still kept: to merge again would only add to them."""
+    return time.monotonic() - _merged_at.get(cast(Any, table).uri, -np.inf) < 2 * KEEP_OLD.total_seconds()
 
 
 def _old_are_large(table: lancedb.table.Table) -> bool:
