@@ -54,14 +54,20 @@ def fold(model: Any) -> Any:
         for conv_name, norm_name in outer if block is model else inner:
             if not hasattr(block, conv_name):  # the first block expands nothing
                 continue
-            conv = torch.nn.utils.fuse_conv_bn_eval(getattr(block, conv_name), getattr(block, norm_name))
+            conv, norm = getattr(block, conv_name), getattr(block, norm_name)
+            weight, bias = torch.nn.utils.fuse_conv_bn_weights(
+                *(conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
+            )
             left, right, *_ = getattr(conv.static_padding, "padding", (0, 0))  # 1 x 1 needs none
             zeros, size = right - left, conv.kernel_size[0]
             same = torch.nn.Conv2d(
-                *(conv.in_channels, conv.out_channels, size + zeros, conv.stride), padding=right, groups=conv.groups
+                *(conv.in_channels, conv.out_channels, size + zeros, conv.stride),
+                padding=right,
+                groups=conv.groups,
+                device="meta",  # its own weights are never made
             )
-            weight = torch.nn.functional.pad(conv.weight, (zeros, 0, zeros, 0))
-            same.load_state_dict({"weight": weight, "bias": conv.bias})
+            weight = torch.nn.functional.pad(weight, (zeros, 0, zeros, 0))
+            same.load_state_dict({"weight": weight, "bias": bias}, assign=True)
             setattr(block, conv_name, same)
             setattr(block, norm_name, torch.nn.Identity())
         block._swish = torch.nn.ReLU6(inplace=True)
