@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks import features, folder, ingest, search, start
+from benchmarks import features, folder, goals, ingest, search, start
 from benchmarks.measure import Table, machine
 from benchmarks.picture import draw
 from benchmarks.stores import BATCH
@@ -98,6 +98,7 @@ def write(folder: Path, described: dict[str, Any], tables: list[Table]) -> None:
         f"Python {described['python']}. {packages}.\n"
     )
     draw(kept["tables"], folder / "results.png")
+    reached = goals.markdown(kept["tables"])
     promises, parts = [], []
     for table in kept["tables"].values():
         date, load = table.pop("date"), table.pop("load_before")
@@ -106,7 +107,8 @@ def write(folder: Path, described: dict[str, Any], tables: list[Table]) -> None:
         measured = f"\nMeasured on {date}; load of the machine before: {load}.\n"
         parts.append(f"<details><summary>{made.title}</summary>\n\n{made.markdown()}{measured}\n</details>\n")
     picture = "![How long a search and a folder take, beside what people would pick instead](results.png)\n"
-    whole = [head, picture, "## What the kit promises\n\n" + "".join(promises), "## All tables\n", *parts]
+    promised = f"<details><summary>What the kit promises</summary>\n\n{''.join(promises)}\n</details>\n"
+    whole = [head, "## The waits to cut\n", reached, picture, "## All that was measured\n", promised, *parts]
     (folder / "RESULTS.md").write_text("\n".join(whole), encoding="utf-8", newline="\n")
 
 
