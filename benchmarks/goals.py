@@ -32,7 +32,7 @@ class Goal(NamedTuple):
 def _row(tables: Tables, table: str, **wanted: Any) -> dict[str, Any] | None:
     """Return the first row of a table whose columns have these values, or begin with these texts."""
     for row in tables.get(table, {}).get("rows", []):
-        if all(row[key] == value or str(row[key]).startswith(str(value)) for key, value in wanted.items()):
+        if all(row.get(key) == value or str(row.get(key)).startswith(str(value)) for key, value in wanted.items()):
             return row
     return None
 

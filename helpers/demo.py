@@ -62,7 +62,8 @@ def demo(images: Path, queries: list[str] | None, collection: str | None, limit:
     print()
     pairs = list(zip(sources, categories, strict=True))
     figure = timed("draw", show_many, pairs, found, root=images, blocks=min(4, len(pairs)))
-    figure.savefig(picture)
+    quick: dict[str, Any] = {"pil_kwargs": {"compress_level": 1}}  # a sixth larger in a third of the time
+    figure.savefig(picture, **(quick if picture.suffix.lower() == ".png" else {}))
     print(f"Drawn: {picture}")
     print("Took: " + ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in times.items()))
 

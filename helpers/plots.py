@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
 
 from helpers.images import DATA, ImageError, Source, open_image
 from helpers.labels import drawable, finished, fitting
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 THUMB = 160  # pixels of a thumbnail's side
+FRAME = 4  # pixels of its frame
 
 # The palette of the whole kit. The colors are those of Okabe and Ito, which the color-blind tell apart too:
 # https://jfly.uni-koeln.de/color/
@@ -67,6 +68,12 @@ def _hit_thumbnail(hit: Hit, root: Path) -> np.ndarray:
         grey = Image.new("RGB", (THUMB, THUMB), LIGHT_GREY)
         ImageDraw.Draw(grey).text((THUMB / 2, THUMB / 2), "no file", DARK_GREY, anchor="mm", font_size=28)
         return np.asarray(grey)
+
+
+def _framed(tile: np.ndarray, color: str) -> np.ndarray:
+    framed = np.full_like(tile, ImageColor.getrgb(color))
+    framed[FRAME:-FRAME, FRAME:-FRAME] = tile[FRAME:-FRAME, FRAME:-FRAME]
+    return framed
 
 
 def show_hits(query: Source, hits: Sequence[Hit], *, category: str | None = None, root: Path = DATA) -> "Figure":
@@ -155,27 +162,25 @@ def show_many(
         Pixels per inch: fewer make a smaller file.
     """
     import matplotlib.pyplot as plt
-    from matplotlib.patches import Rectangle
 
-    tiles = [
-        [_thumbnail(query), *(_hit_thumbnail(hit, root) for hit in found)]
-        for (query, _), found in zip(queries, hits, strict=True)
-    ]
+    pictures = {hit.path: hit for found in hits for hit in found}  # one that several queries find is opened once
+    thumbnails = {path: _hit_thumbnail(hit, root) for path, hit in pictures.items()}
+    firsts = [_thumbnail(query) for query, _ in queries]
     widest = max(len(found) for found in hits) + 1.4  # the gap behind the query and between blocks
     rows = -(-len(queries) // blocks)
     figure = plt.figure(figsize=(0.85 * widest * blocks, 1.05 * rows), dpi=dpi)
     axis = figure.add_axes((0, 0, 1, 1))  # no layout engine: it would draw everything twice
     gap = np.full((THUMB, THUMB // 10, 3), 255, np.uint8)
-    for number, ((_, category), found, (first, *others)) in enumerate(zip(queries, hits, tiles, strict=True)):
+    for number, ((_, category), found, first) in enumerate(zip(queries, hits, firsts, strict=True)):
         left, top = (number // rows) * widest, -(number % rows) * 1.22
-        row = np.hstack([first, gap, *others])  # one image a query: each costs time of its own
+        framed = [_framed(thumbnails[hit.path], mark(hit, category).color) for hit in found]
+        row = np.hstack([first, gap, *framed])  # one image a query: all that is drawn costs time of its own
         axis.imshow(row, extent=(left, left + row.shape[1] / THUMB, top - 1, top))
         title = fitting(category, 0.85, size=6.5, weight="bold")
         axis.text(left, top + 0.03, title, fontsize=6.5, va="bottom", weight="bold", parse_math=False)
         for column, hit in enumerate(found, start=1):
             x = left + column + 0.1
             _, color, sign = mark(hit, category)
-            axis.add_patch(Rectangle((x + 0.01, top - 0.99), 0.98, 0.98, fill=False, edgecolor=color, linewidth=1.4))
             axis.text(x, top + 0.03, f"{hit.distance:.2f} {sign}", fontsize=6.5, va="bottom", color=color)
     axis.set_xlim(-0.1, widest * blocks)
     axis.set_ylim(-1.22 * rows + 0.2, 0.35)

@@ -143,6 +143,30 @@ def test_results_are_readable_by_people_and_by_programs(tmp_path: Path):
     assert "One table" not in (tmp_path / "RESULTS.md").read_text(encoding="utf-8"), "of another machine"
 
 
+def test_the_goals_say_what_is_met_what_is_not_with_the_reason_and_what_was_not_measured(tmp_path: Path):
+    hit = "from nothing to the first hit: connect, load the network, search"
+    seconds = {"python alone": 0.02, "import helpers": 0.25, hit: 2.5}
+    started = Table("start", "From the start", "A note.", [{"what": what, "s": s} for what, s in seconds.items()])
+    exact = {"LanceDB": 4.0, "Memora, embedded": 5.5}
+    found = Table("search_1000", "S", "N", [{"in": i, "index": EVERY_ROW, "p50 ms": ms} for i, ms in exact.items()])
+    write(tmp_path, machine(), [started, found])
+    top = (tmp_path / "RESULTS.md").read_text(encoding="utf-8").partition("## All that was measured")[0]
+    assert "| `import helpers` | 0.32 s | under 0.3 s | 0.23 s | met |" in top
+    assert "| import to the first hit, files cached | 3.4 s | 2.0 s | 2.5 s | **not met** |" in top
+    assert "- import to the first hit, files cached: `import torch` alone costs" in top
+    assert "1,000 rows | 6.1 ms | LanceDB + 1.0 ms | 5.5 ms (LanceDB 4.0) | **not met** |" in top
+    assert "| fill a million, then build | 138 s + 88 s | 60 s + 60 s | not measured here |  |" in top
+    assert top.count("\n") < 60
+
+
+def test_without_a_gpu_a_row_says_that_it_was_not_tried():
+    ways = ("the plain loop", "ours, float32 (default)", 'ours, precision="auto"', "ours, openvino and auto")
+    rows = [{"network": "one", "way": way, "images/s": 9.0, "least cosine": 1.0, "peak MB": 1.0} for way in ways]
+    (row,) = features._on_a_gpu("cpu", rows).rows
+    assert row["way"] == "not tried: PyTorch finds no GPU here (CUDA or MPS)"
+    assert [row["way"] for row in features._on_a_gpu("cuda", rows).rows] == list(ways[1:3])
+
+
 def test_the_picture_shows_each_store_s_fastest_way_with_its_recall(tmp_path: Path):
     way = {"fill s": 1.0, "build s": 1.0, "p95 ms": 9.0, "peak MB": 9.0}
     rows = [

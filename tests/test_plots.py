@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
-from PIL import Image
+from PIL import Image, ImageColor
 
 from helpers.images import DATA, ImageError
 from helpers.plots import (
@@ -232,7 +232,9 @@ def test_many_queries_are_one_picture_with_every_hit_marked(capsys):
     assert len(figure.axes) == 1
     tiles = [image.get_array().shape[1] // THUMB for image in axis.images]
     assert tiles == [1 + 3, 1 + 1, 1 + 1]  # each row: the query, and its hits
-    assert len(axis.patches) == 5  # a frame around each hit
+    for image, marks in zip(axis.images, ([RIGHT, WRONG, RIGHT], [WRONG], [RIGHT]), strict=True):  # a frame around each
+        starts = range(THUMB + THUMB // 10, image.get_array().shape[1], THUMB)
+        assert [tuple(image.get_array()[80, start]) for start in starts] == [ImageColor.getrgb(m.color) for m in marks]
     assert [text.get_text() for text in axis.texts] == [
         "mug", "0.91 ✓", "0.88 ✗", "0.80 ✓", "apple", "0.91 ✗", "teapot", "0.88 ✓",
     ]  # fmt: skip
