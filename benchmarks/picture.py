@@ -30,9 +30,19 @@ def draw(tables: dict[str, Any], file: Path) -> None:
             plots.append((f"One search among {size}", "milliseconds, median", fastest(tables[name]["rows"])))
     if not plots:
         return
-    figure, axes = plt.subplots(len(plots), figsize=(8, 0.6 + 0.32 * sum(len(bars) + 3 for *_, bars in plots)))
-    for ax, (title, unit, bars) in zip([axes] if len(plots) == 1 else axes, plots, strict=True):
+    columns = min(2, len(plots))  # two side by side: all of it fits on a screen
+    pairs = [plots[start : start + columns] for start in range(0, len(plots), columns)]
+    heights = [max(len(bars) for *_, bars in pair) + 2.5 for pair in pairs]
+    figure, axes = plt.subplots(
+        *(len(pairs), columns),
+        figsize=(7 * columns, 0.6 + 0.3 * sum(heights)),
+        height_ratios=heights,
+        squeeze=False,
+    )
+    for ax, (title, unit, bars) in zip(axes.flat, plots, strict=False):
         _bars(ax, title, unit, bars)
+    for ax in axes.flat[len(plots) :]:
+        ax.axis("off")
     figure.tight_layout()
     figure.savefig(file, dpi=100, bbox_inches="tight")
     plt.close(figure)
