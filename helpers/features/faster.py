@@ -97,9 +97,10 @@ def fused(model: Any) -> Network | None:
     if not (on_cpu and platform.machine().lower() in ("x86_64", "amd64") and torch.backends.mkldnn.is_available()):
         return None
     convolve, lay_out = torch.ops.mkldnn._convolution_pointwise, torch.ops.mkldnn._reorder_convolution_weight
-    clip, nothing = ("hardtanh", [0.0, 6.0], ""), ("none", [], "")  # ReLU6 is a clip to 0..6
+    clip: Any = ("hardtanh", [0.0, 6.0], "")  # ReLU6 is a clip to 0..6
+    nothing: Any = ("none", [], "")
 
-    def layer(conv: Any, then: tuple) -> tuple:
+    def layer(conv: Any, then: Any) -> tuple:
         options = (conv.padding, conv.stride, conv.dilation, conv.groups)
         return (lay_out(conv.weight, *options), conv.bias, *options, *then)
 
