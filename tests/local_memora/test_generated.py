@@ -206,7 +206,7 @@ def test_whatever_is_sent_the_answer_is_one_that_the_document_knows(store, docum
     allowed = check(document, body_schema(document, verb))
     seen = set()
 
-    @settings(GENERATED, max_examples=examples(10 if "create" in verb or "search" in verb else 5))
+    @settings(GENERATED, max_examples=50 if "create" in verb else examples(16 if "search" in verb else 5))
     @given(made_up(aimed(document), verb, mode))
     def attack(content: bytes) -> None:
         answer = store.send(verb, content)
