@@ -144,8 +144,8 @@ GOALS = [
         "138 s + 88 s",
         "60 s + 60 s",
         _million,
-        "Merging was most of the filling, and is rare now. Building is LanceDB's own: 6.9 of our 8.0 s of CPU at 100,000 "
-        "rows.",
+        "Merging was most of the filling, and is rare now. Building is LanceDB's own: 6.9 of our 8.0 s of CPU at "
+        "100,000 rows.",
     ),
     Goal(
         "served, 8 clients, 100,000 rows",
