@@ -29,7 +29,7 @@ class PanelView(anywidget.AnyWidget):
     wall : dict
         `columns` of hits, two while comparing, and the `marks` of the scale of similarity.
     facets, settings : dict
-        Filters with counts, and the other settings with what can be chosen.
+        Filters with counts and how many `moves` of ranges they show; the other settings with what can be chosen.
     detail : dict
         What is shown of one hit; empty for none.
     call : str

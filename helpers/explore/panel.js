@@ -125,18 +125,24 @@ export default { render({ model, el }) {
     arrows(list, ".chip")();
     return list;
   };
-  const range = ({ field, low, high, from, to, whole }) => {
+  let moves = model.get("facets").moves, moved = {};  // ranges that Python has not drawn yet: an older answer must not undo them
+  const range = ({ field, low, high, from: start, to: end, whole }) => {
+    const [from, to] = moved[field] || [start, end];
     const out = h("output", {}, `${from} to ${to}`), step = whole ? 1 : (high - low) / 100;
     const thumbs = [["from", from], ["to", to]].map(([name, value]) => h("input", { type: "range", min: low, max: high, step,
       "aria-label": `${label(field)} ${name}`, data: { id: `${field} ${name}` }, oninput: () => { out.textContent = values().join(" to "); },
-      onchange: () => { const [a, b] = values(); send({ do: "between", field, low: a, high: b }); } }));
+      onchange: () => {
+        moved[field] = values();
+        send({ do: "between", field, low: moved[field][0], high: moved[field][1], n: ++moves });
+      } }));
     thumbs.forEach((thumb, i) => { thumb.value = [from, to][i]; });
     const values = () => thumbs.map((thumb) => Number(thumb.value)).sort((a, b) => a - b);
     return h("div", { className: "memora-range", role: "group", "aria-label": label(field) }, h("h4", {}, label(field), out),
       h("div", { className: "two" }, thumbs));
   };
   const facets = () => {
-    const { groups, spans, on } = model.get("facets"), open = filters.open;
+    const { groups, spans, on, moves: drawn } = model.get("facets"), open = filters.open;
+    if (drawn >= moves) moved = {};
     filters.hidden = !groups.length && !spans.length;
     redraw(filters, h("summary", { data: { id: "filters" } }, "Filters", on.length > 0 && h("b", {}, on.length)), groups.map(group), spans.map(range));
     filters.open = open;

@@ -104,6 +104,7 @@ class SearchPanel(PanelView):
         self._drawn_network: FeatureExtractor | None = None
         self._drawn_query: Any = None
         self._view: tuple[Any, bytes] = (None, b"")  # the picture that is shown, and its JPEG
+        self._moves = 0  # how many moves of ranges were heard of
         self._failed = 0  # how often something was refused: then the browser draws the query anew
         self._stored = {name: Counter(hit.metadata[name] for hit in session.pictures) for name in session.choices}
         ours = session.root.resolve() == DATA.resolve()
@@ -149,13 +150,17 @@ class SearchPanel(PanelView):
             "again": session.search,
             "clear": session.clear_filters,
             "allow": lambda: session.allow(told["field"], *told["values"]),
-            "between": lambda: session.between(told["field"], told["low"], told["high"]),
+            "between": lambda: self._between(told["field"], told["low"], told["high"], told["n"]),
             "remove": lambda: self._remove(told["field"], told["value"]),
             "set": lambda: session.change(
                 **{told["field"]: told["value"] or ("" if told["field"] == "beside" else None)}
             ),
         }
         acts[told["do"]]()
+
+    def _between(self, field: str, low: float, high: float, number: int) -> None:
+        self._moves = number  # the browser keeps what it has moved since
+        self.session.between(field, low, high)
 
     def _take(self, name: str, size: int, buffers: Sequence[Any]) -> None:
         """Search by a file; a file that is too large comes without its bytes."""
@@ -388,7 +393,7 @@ class SearchPanel(PanelView):
             shown.append(
                 {"field": "least_similarity", "value": "", "name": f"similarity from {now.least_similarity:g}"}
             )
-        return {"groups": groups, "spans": spans, "on": shown}
+        return {"groups": groups, "spans": spans, "on": shown, "moves": self._moves}
 
     def _settings(self) -> dict[str, Any]:
         session, now = self.session, self.session.settings

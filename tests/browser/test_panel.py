@@ -589,7 +589,8 @@ def test_the_size_of_the_pictures_and_the_theme_are_a_choice(page):
     expect(root).to_have_attribute("data-memora-theme", "dark")
     keep(page, "dark")
     page.evaluate("localStorage.clear()")
-    page.emulate_media(color_scheme="dark")  # a change is what the page hears
+    page.emulate_media(color_scheme="dark")  # a change is what the page hears, in the next frame
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     page.emulate_media(color_scheme="light")
     expect(root).to_have_attribute("data-memora-theme", "light")
     page.emulate_media(color_scheme="dark")

@@ -99,7 +99,7 @@ def test_every_control_changes_the_call_that_is_shown(panel):
     panel.do({"do": "set", "field": "limit", "value": 4})
     panel.do({"do": "set", "field": "least_similarity", "value": 0.25})
     panel.do({"do": "allow", "field": "category", "values": ["mug"]})
-    panel.do({"do": "between", "field": "elevation", "low": 10, "high": 40})
+    panel.do({"do": "between", "field": "elevation", "low": 10, "high": 40, "n": 1})
     for words in ("limit=4", "'radius': 0.249999", 'category in ["mug"] and elevation >= 10 and elevation <= 40'):
         assert words in panel.call
     on = [one["name"] for one in panel.facets["on"]]
