@@ -156,7 +156,12 @@ GOALS = [
         "1.3: 260/s would leave 0.8 ms for HTTP and the checks.",
     ),
     # Measured with other tools: what was measured, and when, is told here.
-    Goal("the app usable", "11 to 13 s", "6 s", lambda _: None),
+    Goal(
+        "the app usable",
+        "11 to 13 s",
+        "6 s",
+        lambda _: ("4.8 s (to a query that can be clicked in Chromium, median of three; 2026-11-26)", True),
+    ),
     Goal(
         "lessons 0 to 10 together",
         "-",
