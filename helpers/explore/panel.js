@@ -91,7 +91,10 @@ export default { render({ model, el }) {
     }
     drawn = now.n;
     area.set(now.box || []);
-    sides.forEach((side, i) => { side.max = (now.size || [0, 0])[i % 2]; side.value = (now.sides || [])[i] ?? 0; });
+    sides.forEach((side, i) => {
+      side.max = (now.size || [0, 0])[i % 2];
+      if (side !== document.activeElement) side.value = (now.sides || [])[i] ?? 0;  // who types there has not finished
+    });
     text.textContent = now.words || ""; text.hidden = !now.words;
     said.textContent = now.name ? now.said : "";
     const { length } = model.get("earlier");
