@@ -21,6 +21,7 @@ from tests.browser.test_panel import (
     home,
     keep,
     opened,
+    requests,
     serious,
     starter,
     status,
@@ -61,10 +62,8 @@ def test_a_folder_of_ones_own_is_searched_kept_and_does_not_mix(browser, app, tm
     """By its path and sent by the browser, two of one name; also: a reload keeps what was searched for, and how."""
     mine, others = folder(tmp_path, "mine", "mug", 6), folder(tmp_path, "others", "banana", 5)
     (mine / "broken.jpg").write_text("no picture")
-    asked: list[str] = []
     with opened(browser, "about:blank") as page:
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("requestfailed", lambda request: request.failure == "csp" and asked.remove(request.url))
+        asked = requests(page)
         page.goto(app)
         starter(page, MUG).click(timeout=START)
         expect(status(page)).to_contain_text("most like mug_1.jpg")

@@ -128,13 +128,19 @@ def app(home) -> Iterator[str]:
         yield url
 
 
+def requests(page: Page) -> list[str]:
+    """Return a list that grows with each address that the page asks; not those that its policy forbids."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("requestfailed", lambda request: request.failure == "csp" and asked.remove(request.url))
+    return asked
+
+
 @pytest.fixture(scope="module")
 def visited(browser, app) -> Iterator[tuple[Page, list[str]]]:
     """Return the page when a picture can be chosen, and what it asked for."""
-    asked: list[str] = []
     with opened(browser, "about:blank") as page:
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("requestfailed", lambda request: request.failure == "csp" and asked.remove(request.url))
+        asked = requests(page)
         page.goto(app)
         starter(page, MUG).wait_for(timeout=START)
         yield page, asked
