@@ -104,9 +104,9 @@ def _ends_in_a_tie(found: pa.Table, limit: int) -> bool:
 
 def _within(found: pa.Table, low: float | None, high: float | None) -> pa.Table:
     distances = found["_distance"].to_numpy()
-    return found.filter(
-        (distances >= (-np.inf if low is None else low)) & (distances < (np.inf if high is None else high))
-    )
+    with np.errstate(over="ignore"):  # a bound beyond float32 is infinite for it, and so is what it means
+        kept = (distances >= (-np.inf if low is None else low)) & (distances < (np.inf if high is None else high))
+    return found.filter(kept)
 
 
 def lance_range(request: SearchRequest) -> tuple[float | None, float | None]:
