@@ -70,7 +70,7 @@ serve: $(STAMP) $(ENGINE) ## serve the local Memora to other programs on this ma
 	@$(BIN)/python -m local_memora $(SERVE)
 
 app: $(STAMP) $(ENGINE) ## search by image as a page, without code
-	$(BIN)/python -m helpers.explore $(APP)
+	$(BIN)/python -m helpers.page $(APP)
 
 preflight: ## is this machine ready, and what to do where it is not; CODES=file reads what students sent
 	@"$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))" -m teaching.preflight $(if $(CODES),--codes "$(CODES)")

@@ -124,7 +124,7 @@ def opened(browser: Browser, url: str) -> Iterator[Page]:
 @pytest.fixture(scope="module")
 def app(home) -> Iterator[str]:
     """Return the address of what `make app` runs."""
-    with server(["helpers.explore", "--no-browser"], home) as url:
+    with server(["helpers.page", "--no-browser"], home) as url:
         yield url
 
 
@@ -848,7 +848,7 @@ def test_trying_again_is_enough_once_a_lost_memora_is_back(browser, home, same):
     options = {"key": "k", "project": "local"}
     with served(home / "memora", **options) as memora:
         variables = {"MEMORA_API_KEY": "k", "MEMORA_PROJECT_ID": "local", "MEMORA_URL": memora.url}
-        with server(["helpers.explore", "--no-browser"], home, **variables) as url, opened(browser, url) as page:
+        with server(["helpers.page", "--no-browser"], home, **variables) as url, opened(browser, url) as page:
             starter(page, MUG).click(timeout=START)
             expect(status(page)).to_have_text(same.message)
             memora.stop()

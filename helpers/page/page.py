@@ -4,6 +4,7 @@ import functools
 import html
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlencode
 
@@ -13,10 +14,9 @@ import numpy as np
 import traitlets
 
 from helpers.connect import COLLECTION, connect
-from helpers.explore.browser import HERE, STYLE
+from helpers.explore.browser import STYLE
 from helpers.explore.map import map_panel
 from helpers.explore.panel import Newest, search_panel
-from helpers.explore.places import KIT, MOST_BYTES, MOST_FILES, Place, Upload, keep, kept, names, place_of
 from helpers.explore.session import MAX_BYTES, SearchSession
 from helpers.features import FeatureExtractor, load_extractor
 from helpers.features.extractors import EFFICIENTNETS, DinoV2Extractor
@@ -25,8 +25,10 @@ from helpers.images import Source, load_folder
 from helpers.images.folders import SUFFIXES
 from helpers.ingest import IngestReport, ingest
 from helpers.memora import Memora, MemoraError
+from helpers.page.places import KIT, MOST_BYTES, MOST_FILES, Place, Upload, keep, kept, names, place_of
 from helpers.settings import setting
 
+HERE = Path(__file__).parent
 WRONG = (OSError, ValueError, MemoraError, ModelUnavailableError)  # what is told in a sentence
 Pair = tuple[FeatureExtractor, str]  # a network, and the collection of its vectors
 _ready: list[tuple[Memora, list[Pair]]] = []  # what `warm_up` has done ahead
@@ -78,7 +80,7 @@ def page() -> widgets.Widget:
         return Page(client, pairs)
     except WRONG as error:
         told = f"{getattr(error, 'message', error)} Put that right, then load this page again."
-        return widgets.HTML(_told(told, "alert"))
+        return widgets.HTML(f"<p role='alert'>{html.escape(told)}</p>")
 
 
 class StoppedError(Exception):
@@ -293,7 +295,3 @@ class Page(widgets.VBox):
         title = widgets.HTML("<h3>Map of the collection</h3>")
         self._body.children = [panel, title, map_panel(session, start=after)]
         self._restore()
-
-
-def _told(text: str, role: str = "status") -> str:
-    return f"<p role='{role}'>{html.escape(text)}</p>" if text else ""

@@ -10,7 +10,7 @@ from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets.config import Config
 
-from helpers.explore import kernel
+from helpers.page import kernel
 
 PAGE = Path(__file__).with_name("page.ipynb")
 LARGEST_MESSAGE = 104_857_600  # bytes; by default the server silently drops uploads of 10 MB and more

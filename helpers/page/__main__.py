@@ -2,13 +2,13 @@
 
 import sys
 
-from helpers.explore import kernel
+from helpers.page import kernel
 
 
 def main() -> None:
     """Serve the page until Ctrl-C; arguments go to Voila."""
     first = kernel.start()  # at once: it imports while Voila does
-    from helpers.explore.warm import serve  # two seconds to import
+    from helpers.page.warm import serve  # two seconds to import
 
     print("The page opens in your browser; Ctrl-C stops it.", flush=True)
     serve(first, sys.argv[1:])

@@ -14,12 +14,12 @@ def start() -> subprocess.Popen:
     if sys.platform == "win32":
         own = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     own["env"] = os.environ | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # else the debugger, unused here, writes warnings
-    return subprocess.Popen([sys.executable, "-m", "helpers.explore.kernel"], stdin=subprocess.PIPE, text=True, **own)
+    return subprocess.Popen([sys.executable, "-m", "helpers.page.kernel"], stdin=subprocess.PIPE, text=True, **own)
 
 
 def main() -> None:
     """Import, wait for the name of a connection file, and be the kernel that it describes."""
-    from helpers.explore.page import warm_up
+    from helpers.page.page import warm_up
 
     warm_up()
     from ipykernel.kernelapp import IPKernelApp

@@ -1,10 +1,10 @@
 """What `make app` runs, without a browser."""
 
 from helpers.connect import COLLECTION
-from helpers.explore import kernel, page
 from helpers.features.extractors import EfficientNetExtractor
 from helpers.features.words import names_of
 from helpers.images import DATA
+from helpers.page import kernel, page
 from helpers.settings import HOSTED
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from helpers.explore import places
 from helpers.images import DATA
+from helpers.page import places
 
 
 @pytest.fixture(autouse=True)
