@@ -18,10 +18,10 @@ class PanelView(anywidget.AnyWidget):
     Attributes
     ----------
     about : dict
-        What never changes: the collection's `name` and `count`, limits, and whether this is the `page` for people who
-        do not read code.
+        What never changes: the collection's `name` and `count`, limits, the `spans` of fields of numbers, and whether
+        this is the `page` for people who do not read code.
     status : dict
-        `state` and `message` of the session, whether it is `busy`, and which buttons help: `again`, `clear`.
+        `state` and `message` of the session, whether it is `busy`, and whether searching `again` may help.
     query, earlier, words : dict, list of dict, list of str
         What is searched for, what was before, and the words that can be typed.
     shelf : dict
@@ -29,18 +29,16 @@ class PanelView(anywidget.AnyWidget):
     wall : dict
         `columns` of hits, two while comparing, and the `marks` of the scale of similarity.
     facets, settings : dict
-        Filters with counts and how many `moves` of ranges they show; the other settings with what can be chosen.
+        Filters with counts, and those in use with the message that undoes each; `Settings` with what can be chosen.
     detail : dict
         What is shown of one hit; empty for none.
     call : str
         The search as code.
-    look : dict
-        The pictures' `size`: S, M or L; written by the browser.
     """
 
     _esm, _css = "\n".join((HERE / part).read_text(encoding="utf-8") for part in PARTS), STYLE
     about, status, query, shelf, wall = (traitlets.Dict().tag(sync=True) for _ in range(5))
-    facets, settings, detail, look = (traitlets.Dict().tag(sync=True) for _ in range(4))
+    facets, settings, detail = (traitlets.Dict().tag(sync=True) for _ in range(3))
     earlier: traitlets.List = traitlets.List().tag(sync=True)
     words = traitlets.List(traitlets.Unicode()).tag(sync=True)
     call = traitlets.Unicode("").tag(sync=True)

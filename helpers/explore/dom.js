@@ -23,14 +23,15 @@ const icon = (name) => {
 // the second click of a double click is left out: it would hit whatever is under the pointer by then
 const button = (name, onclick, props = {}, ...inside) => h("button", {
   type: "button", onclick: (event) => { if (event.detail < 2) onclick(event); },
-  ...props, data: { id: props.data?.id || name, ...props.data } }, ...(inside.length ? inside : [name]));
-const option = (value, name, selected) => h("option", { value, selected }, name);
-// pictures of one part of the panel; those before are freed
-const pictures = () => {
-  let urls = [];
-  return { anew: () => { urls.forEach(URL.revokeObjectURL); urls = []; }, url: (view) => {
-    urls.push(URL.createObjectURL(new Blob([view], { type: "image/jpeg" }))); return urls.at(-1);
-  } };
+  ...props, data: { id: name, ...props.data } }, ...(inside.length ? inside : [name]));
+const select = (id, options, chosen, choose, props = {}) => h("select", {
+  ...props, data: { id }, onchange: (e) => choose(e.target.value) },
+options.map(([value, name]) => h("option", { value, selected: value === chosen }, name)));
+const freed = new FinalizationRegistry((src) => URL.revokeObjectURL(src));
+const picture = (bytes, alt) => {
+  const src = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" })), image = h("img", { src, alt });
+  freed.register(image, src);
+  return image;
 };
 // The element that had the focus is gone; its successor, or else the first of them, gets it.
 const redraw = (box, ...children) => {
@@ -38,26 +39,27 @@ const redraw = (box, ...children) => {
   box.replaceChildren(...children.flat().filter(Boolean));
   if (!held) return;
   const all = [...box.querySelectorAll("button, input, select, summary")].filter((e) => e.dataset.id === held.id);
-  (all.find((e) => e.dataset.key === held.key) || all[0] || box.querySelector("button, input, select"))?.focus();
+  const same = (e) => e.dataset.key === held.key && e.dataset.column === held.column;
+  (all.find(same) || all[0] || box.querySelector("button, input, select"))?.focus();
 };
-// Arrow keys go from one to the next, also to the row above and below; Tab stops once, at the one that had the focus last.
+// Arrow keys go from one to the next, also to the row above and below; Tab stops once, at the one that had it last.
 const arrows = (list, which) => {
-  const all = () => [...list.querySelectorAll(which)];
+  const items = [...list.querySelectorAll(which)];
+  const stop = (at) => items.forEach((item) => { item.tabIndex = item === at ? 0 : -1; });
   list.addEventListener("keydown", (e) => {
-    const items = all(), at = items.indexOf(e.target), here = e.target.getBoundingClientRect();
-    if (at < 0) return;
+    const at = items.indexOf(e.target), here = e.target.getBoundingClientRect();
     const side = { ArrowLeft: -1, ArrowRight: 1 }[e.key], row = { ArrowUp: -1, ArrowDown: 1 }[e.key];
-    if (!side && !row) return;
+    if (at < 0 || !(side || row)) return;
     e.preventDefault();
     if (side) return items[at + side]?.focus();
-    const middle = here.left + here.width / 2, away = (r) => Math.abs(r.left + r.width / 2 - middle);
-    const others = items.map((item) => [item, item.getBoundingClientRect()]).filter(([, r]) => row * (r.top - here.top) > 8);
+    const across = (r) => Math.abs(r.left + r.width / 2 - here.left - here.width / 2);
+    const others = items.map((item) => [item, item.getBoundingClientRect()])
+      .filter(([, r]) => row * (r.top - here.top) > 8);
     const nearest = Math.min(...others.map(([, r]) => Math.abs(r.top - here.top)));
     others.filter(([, r]) => Math.abs(r.top - here.top) < nearest + 8)
-      .sort(([, a], [, b]) => away(a) - away(b))[0]?.[0].focus();
+      .sort(([, a], [, b]) => across(a) - across(b))[0]?.[0].focus();
   });
-  list.addEventListener("focusin", (e) => {
-    if (e.target.matches(which)) all().forEach((item) => { item.tabIndex = item === e.target ? 0 : -1; });
-  });
-  return () => all().forEach((item, i) => { item.tabIndex = i ? -1 : 0; });
+  list.addEventListener("focusin", (e) => { if (items.includes(e.target)) stop(e.target); });
+  stop(items[0]);
+  return list;
 };

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from helpers.features import FeatureExtractor, FeatureMap
 from helpers.images import Source, open_image
@@ -94,8 +95,8 @@ def _where(values: np.ndarray, box: Box) -> str:
     return f"{across} {down}".strip() if down and across != "in the middle" else down or across
 
 
-def overlay(picture: Source, values: np.ndarray, box: Box, size: int = 320) -> np.ndarray:
-    """Return a picture, shape (height, width, 3), uint8, darkened where it does not agree.
+def overlay(picture: Source, values: np.ndarray, box: Box, size: int = 320) -> Image.Image:
+    """Return a picture, darkened where it does not agree.
 
     Parameters
     ----------
@@ -104,8 +105,6 @@ def overlay(picture: Source, values: np.ndarray, box: Box, size: int = 320) -> n
     values : numpy.ndarray, shape (height, width)
         The map, scaled from its own smallest to its own largest value; it covers the part `box` of the picture.
     """
-    from PIL import Image
-
     image = open_image(picture)
     image.thumbnail((size, size))
     low, high = float(values.min()), float(values.max())
@@ -114,7 +113,7 @@ def overlay(picture: Source, values: np.ndarray, box: Box, size: int = 320) -> n
     mask = Image.new("F", image.size, 0.0)
     mask.paste(Image.fromarray(light.astype(np.float32)).resize((right - left, bottom - top), 2), (left, top))
     brightness = 0.25 + 0.75 * np.asarray(mask)[..., None]
-    return (np.asarray(image) * brightness).astype(np.uint8)
+    return Image.fromarray((np.asarray(image) * brightness).astype(np.uint8))
 
 
 def show_agreement(

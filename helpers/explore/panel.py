@@ -1,22 +1,23 @@
 """The search panel: a SearchSession, shown; and what a person does there, done."""
 
 import functools
+import queue
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from helpers.connect import COLLECTION
 from helpers.explore.browser import PanelView
 from helpers.explore.explain import overlay
-from helpers.explore.pictures import VIEW, aspect, figure, jpeg, thumbnail, words
-from helpers.explore.session import CHOICES, MAX_BYTES, MOST, SearchSession, too_large
+from helpers.explore.pictures import VIEW, aspect, figure, jpeg, said, thumbnail, words
+from helpers.explore.query import Query, Search
+from helpers.explore.session import CHOICES, MAX_BYTES, MOST, TOO_LARGE, SearchSession
 from helpers.features import FeatureExtractor
-from helpers.images import DATA, ImageError, ImageFolder, load_folder
+from helpers.images import DATA, ImageFolder, load_folder
 from helpers.memora import Memora
 from helpers.plots import RIGHT, WRONG, mark
 from helpers.search import Hit
@@ -33,22 +34,18 @@ class Newest:
     """Runs functions in a thread of its own, always the newest; functions that came in between are left out."""
 
     def __init__(self) -> None:
-        self._job: Callable[[], None] | None = None
-        self._given = threading.Condition()
+        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         threading.Thread(target=self._run, daemon=True).start()
 
     def __call__(self, job: Callable[[], None]) -> None:
-        """Run this function next, instead of one that waits."""
-        with self._given:
-            self._job = job
-            self._given.notify()
+        """Run this function next, instead of those that wait."""
+        self._jobs.put(job)
 
     def _run(self) -> None:
         while True:
-            with self._given:
-                self._given.wait_for(lambda: self._job is not None)
-                job, self._job = self._job, None
-            assert job is not None
+            job = self._jobs.get()
+            while not self._jobs.empty():  # no other thread takes from it
+                job = self._jobs.get()
             try:
                 job()
             except Exception:  # the next function must still be run
@@ -101,13 +98,12 @@ class SearchPanel(PanelView):
         self.session, self._starters = session, starters
         self._drawing = threading.RLock()
         self._detailed: Hit | None = None
-        self._drawn_network: FeatureExtractor | None = None
-        self._drawn_query: Any = None
+        self._drawn_query: Query | None = None
         self._view: tuple[Any, bytes] = (None, b"")  # the picture that is shown, and its JPEG
-        self._moves = 0  # how many moves of ranges were heard of
         self._failed = 0  # how often something was refused: then the browser draws the query anew
         self._stored = {name: Counter(hit.metadata[name] for hit in session.pictures) for name in session.choices}
         ours = session.root.resolve() == DATA.resolve()
+        self._marks = MARKS if ours else {}
         self.about = {
             "name": "Memora image search" if ours else session.root.resolve().name,
             "count": f"{len(session.pictures):,} pictures" if session.pictures else "",
@@ -117,10 +113,11 @@ class SearchPanel(PanelView):
             "formats": f"JPEG, PNG, WebP, AVIF, BMP, TIFF or GIF, up to {MAX_BYTES >> 20} MB",
             "call": CALL,
             "colors": {"--right": RIGHT.color, "--wrong": WRONG.color},
-        }
-        self._marks = MARKS if ours else {}
-        shelves = session.choices.get("category", [])
-        self._shelves = [*([QUERIES] if starters else []), *([ALL] if session.pictures else []), *shelves]
+            "spans": [{"field": field, "low": low, "high": high, "step": 1 if isinstance(low, int) else "any"}
+                      for field, (low, high) in session.spans.items()],
+        }  # fmt: skip
+        self._shelves = [QUERIES] if starters else []
+        self._shelves += [*([ALL] if session.pictures else []), *session.choices.get("category", [])]
         self._fill_shelf(self._shelves[0] if self._shelves else "")
         self.on_msg(lambda _, told, buffers: self.do(told, buffers))
         session.watch(self._refresh)
@@ -133,39 +130,31 @@ class SearchPanel(PanelView):
 
     def do(self, told: dict[str, Any], buffers: Sequence[Any] = ()) -> None:
         """Do what a person did in the browser: `told["do"]` names it, the rest says with what."""
-        session = self.session
-        acts: dict[str, Callable[[], None]] = {
-            "find": lambda: session.find(told["text"]),
-            "file": lambda: self._take(told["name"], told["size"], buffers),
-            "shelf": lambda: self._fill_shelf(told["value"]),
-            "start": lambda: self._start_with(told["key"]),
-            "crop": lambda: self._crop(told["box"]),
-            "side": lambda: self._side(told["i"], told["value"]),
-            "more": lambda: self._on(told["key"], session.more_like),
-            "details": lambda: self._on(told["key"], self._show_details),
-            "why": lambda: self._on(told["key"], self._explain),
+        session, do = self.session, told["do"]
+        acts: dict[str, Callable[..., Any]] = {
+            "find": session.find,
+            "file": lambda name, size: self._take(name, size, buffers),
+            "shelf": self._fill_shelf,
+            "start": self._start_with,
+            "crop": self._crop,
+            "side": self._side,
+            "more": functools.partial(self._on, lambda _, hit: session.more_like(hit)),
+            "details": functools.partial(self._on, self._show_details),
+            "why": functools.partial(self._on, self._explain),
             "close": self._close,
             "back": session.back,
-            "back_to": lambda: session.back(int(told["key"])),
             "again": session.search,
             "clear": session.clear_filters,
-            "allow": lambda: session.allow(told["field"], *told["values"]),
-            "between": lambda: self._between(told["field"], told["low"], told["high"], told["n"]),
-            "remove": lambda: self._remove(told["field"], told["value"]),
-            "set": lambda: session.change(
-                **{told["field"]: told["value"] or ("" if told["field"] == "beside" else None)}
-            ),
+            "allow": lambda field, values: session.allow(field, *values),
+            "between": session.between,
+            "change": session.change,
         }
-        acts[told["do"]]()
-
-    def _between(self, field: str, low: float, high: float, number: int) -> None:
-        self._moves = number  # the browser keeps what it has moved since
-        self.session.between(field, low, high)
+        acts[do](**{name: value for name, value in told.items() if name != "do"})
 
     def _take(self, name: str, size: int, buffers: Sequence[Any]) -> None:
         """Search by a file; a file that is too large comes without its bytes."""
         if size > MAX_BYTES:
-            self.session.refuse(name, too_large())
+            self.session.refuse(name, TOO_LARGE)
         else:
             self.session.ask(bytes(buffers[0]), name)
 
@@ -178,14 +167,10 @@ class SearchPanel(PanelView):
             hits = [hit for hit in self.session.pictures if value in (ALL, hit.category)][:CHOICES]
             root, shown = self.session.root, [(str(hit.id), hit.path, hit.metadata) for hit in hits]
         items = [
-            {
-                "key": key,
-                "alt": words(path, meta),
-                "caption": _caption(path, meta),
-                "picture": thumbnail(root, path, SMALL),
-            }
+            {"key": key, "alt": words(path, meta), "caption": _caption(path, meta),
+             "picture": thumbnail(root, path, SMALL)}
             for key, path, meta in shown
-        ]
+        ]  # fmt: skip
         with self._drawing:
             self.shelf = {"value": value, "options": self._shelves, "items": items}
 
@@ -198,35 +183,19 @@ class SearchPanel(PanelView):
 
     def _crop(self, box: Sequence[float] | None) -> None:
         query = self.session.query
-        if query and box:
-            width, height = query.picture.size
-            left, top, right, bottom = (round(s * of) for s, of in zip(box, (width, height) * 2, strict=True))
-            self.session.crop((left, top, right, bottom))
-        else:
-            self.session.crop(None)
+        self.session.crop(query.pixels(box) if query and box else None)
 
-    def _side(self, number: int, value: int) -> None:
+    def _side(self, i: int, value: int) -> None:
         """Move one side of the box to a pixel: left, top, right or bottom."""
         if query := self.session.query:
-            box = list(query.box or (0, 0, *query.picture.size))
-            box[number] = value
-            self.session.crop((box[0], box[1], box[2], box[3]))
+            left, top, right, bottom = (value if n == i else side for n, side in enumerate(query.sides))
+            self.session.crop((left, top, right, bottom))
 
-    def _remove(self, field: str, value: str) -> None:
-        """Take one filter away."""
-        settings = self.session.settings
-        if field == "least_similarity":
-            self.session.change(least_similarity=None)
-        elif field in settings.ranges:
-            self.session.between(field, *self.session.spans[field])
-        else:
-            self.session.allow(field, *(one for one in settings.allowed.get(field, ()) if one != value))
-
-    def _on(self, key: str, act: Callable[[Hit], Any]) -> None:
-        """Do something with a hit that is shown; nothing if it has gone meanwhile."""
-        both = [*self.session.hits, *self.session.beside]
-        if hit := next((one for one in both if str(one.id) == key), None):
-            act(hit)
+    def _on(self, act: Callable[[Search, Hit], None], key: str, column: int = 0) -> None:
+        """Do something with a hit that is shown in a column; nothing if it has gone meanwhile."""
+        for search in self.session.searches[column : column + 1]:
+            for hit in [one for one in search.hits if str(one.id) == key]:
+                act(search, hit)
 
     # one hit
 
@@ -236,75 +205,69 @@ class SearchPanel(PanelView):
         with self._drawing:
             self._detailed, self.detail = None, {}
 
-    def _show_details(self, hit: Hit, why: str = "", agreed: list[dict[str, Any]] | None = None) -> None:
-        query = self.session.query
-        if query is None:
-            return
-        said = f"hit {hit.rank}: {words(hit.path, hit.metadata)}"
+    def _show_details(self, search: Search, hit: Hit, why: str = "", agreed: Sequence[dict[str, Any]] = ()) -> None:
+        session, named = self.session, f"hit {hit.rank}: {words(hit.path, hit.metadata)}"
+        known = {name: said(value) if name in session.choices else value for name, value in hit.metadata.items()}
         detail = {
             "key": str(hit.id),
+            "column": int(search is not session.searches[0]),
             "title": f"Hit {hit.rank}: {_caption(hit.path, hit.metadata)}",
             "pair": agreed
-            or [figure(lambda: query.part, "the query"), figure(lambda: self.session.picture(hit), said)],
-            "can_why": not query.words,  # why compares two pictures
+            or [figure(lambda: search.query.part, "the query"), figure(lambda: session.picture(hit), named)],
+            "can_why": not search.query.words,  # why compares two pictures
             "why": why,
             "agreed": bool(agreed),
-            "rows": {"distance": f"{hit.distance:.4f}", "file": hit.path, "id": str(hit.id), **hit.metadata},
+            "rows": {"distance": f"{hit.distance:.4f}", "file": hit.path, "id": str(hit.id), **known},
         }
         with self._drawing:
             self._detailed, self.detail = hit, detail
 
-    def _explain(self, hit: Hit) -> None:
-        query = self.session.query
-        if query is None or query.words:
-            self._show_details(hit, "Two pictures are compared: search by a picture first.")
-            return
-        self._show_details(hit, "Looking ...")
+    def _explain(self, search: Search, hit: Hit) -> None:
+        """Show why a hit was found: both pictures, dark where they do not agree."""
+        self._show_details(search, hit, "" if search.query.words else "Looking ...")
         try:
             found = self.session.why(hit)
             drawn = {
-                "query": overlay(query.part, found.query, found.query_box),
+                "query": overlay(search.query.part, found.query, found.query_box),
                 "hit": overlay(self.session.picture(hit), found.hit, found.hit_box),
             }
-        except ImageError as error:
-            self._show_details(hit, str(error))
-            return
-        pair = [
-            figure(functools.partial(Image.fromarray, one), f"the {name}, bright where it agrees")
-            for name, one in drawn.items()
-        ]
-        self._show_details(hit, str(found), pair)
+        except ValueError as error:  # words; or a file that is gone
+            self._show_details(search, hit, str(error))
+        else:
+            pair = [{"picture": jpeg(picture, VIEW), "words": f"the {name}, bright where it agrees"}
+                    for name, picture in drawn.items()]  # fmt: skip
+            self._show_details(search, hit, str(found), pair)
 
     # drawing
 
     def _refresh(self) -> None:
         with self._drawing, self.hold_sync():  # the browser gets all of it at once
-            self._draw()
-
-    def _draw(self) -> None:
-        session = self.session
-        query, busy = session.query, session.state in ("opening", "searching")
-        if query is not self._drawn_query or (
-            not busy and self._detailed and self._detailed not in [*session.hits, *session.beside]
-        ):
-            self._close()
-        if query is not self._drawn_query:
-            self._drawn_query = query
-            self.earlier = [
-                {"key": str(steps), "alt": f"back to {one.name}", "caption": one.name, "picture": jpeg(one.part, SMALL)}
-                for steps, one in enumerate(session.history[: -EARLIER - 1 : -1], start=1)
-            ]
-        self._failed += session.state == "failed"
-        self.query = self._query()
-        if session.extractor is not self._drawn_network:
-            self._drawn_network, self.words = session.extractor, session.words
-        if not busy:
-            self.wall = {"columns": self._columns(), "marks": self._marks.get(session.extractor.name, [])}
-        self.facets, self.settings, self.call = self._facets(), self._settings(), session.call
-        # after a refused file the hits of the query before are still there: nothing to try again
-        again = session.state == "failed" and query is not None and not session.hits
-        self.status = {"state": session.state, "message": session.message, "busy": busy, "again": again,
-                       "clear": session.state == "nothing found"}  # fmt: skip
+            session, query, status = self.session, self.session.query, self.session.state
+            busy = status in ("opening", "searching")
+            shown = [hit for search in session.searches for hit in search.hits]
+            if query is not self._drawn_query or not (busy or self._detailed in shown):
+                self._close()
+            if query is not self._drawn_query:
+                self._drawn_query = query
+                self.earlier = [
+                    {"key": steps, "alt": f"back to {one.name}", "caption": one.name, "picture": jpeg(one.part, SMALL)}
+                    for steps, one in enumerate(session.history[: -EARLIER - 1 : -1], start=1)
+                ]
+            self._failed += status == "failed"
+            self.query, self.words = self._query(), session.words
+            if not busy:
+                self.wall = {"columns": self._columns(), "marks": self._marks.get(session.extractor.name, [])}
+            self.facets, self.call = self._facets(), session.call
+            self.settings = asdict(session.settings) | {
+                "extractor": session.extractor.name,
+                "networks": list(session.extractors),
+                "metric": session.metric,
+                "metrics": session.metrics,
+                "comparisons": session.comparisons,
+            }
+            # after a refused file the hits of the query before are still there: nothing to try again
+            again = status == "failed" and query is not None and not session.hits
+            self.status = {"state": status, "message": session.message, "busy": busy, "again": again}
 
     def _query(self) -> dict[str, Any]:
         query = self.session.query
@@ -312,47 +275,36 @@ class SearchPanel(PanelView):
             return {}
         if query.picture is not self._view[0]:
             self._view = query.picture, jpeg(query.picture, VIEW)
-        width, height = query.picture.size
-        box = query.box or (0, 0, width, height)
-        share = (box[2] - box[0]) * (box[3] - box[1]) / (width * height)
-        part = f"The {query.where}: {share:.0%} of the picture" if query.box else "Drag a corner to search by a part."
+        told = "Drag a corner to search by a part."
+        if query.shares:
+            left, top, right, bottom = query.shares
+            told = f"The {query.where}: {(right - left) * (bottom - top):.0%} of the picture"
         return {
             "n": f"{id(query.picture)} {self._failed}",
             "name": query.name,
-            "alt": f"the query: {query.name}",
             "picture": b"" if query.words else self._view[1],  # words have no part to drag a box on
             "words": ", ".join(query.words),
-            "said": "" if query.words else part,
-            "size": [width, height],
-            "sides": list(box),
-            "box": [side / of for side, of in zip(box, (width, height) * 2, strict=True)] if query.box else [],
+            "said": "" if query.words else told,
+            "size": query.picture.size,
+            "sides": query.sides,
+            "box": query.shares,
         }
 
     def _columns(self) -> list[dict[str, Any]]:
         """Return the hits, and beside them those of what the search is compared with."""
-        session, how = self.session, self.session.settings.beside
-        if how not in session.comparisons or session.query is None:
-            return [{"title": "", "note": "", "items": [self._item(hit) for hit in session.hits]}]
-        both = {hit.path for hit in session.hits} & {hit.path for hit in session.beside}
-        kind = how.partition(" ")[0]
-        itself = f"its {session.query.where}" if session.query.box else "the picture itself"
-        named = {"network": session.extractor.name, "metric": session.settings.metric or session.metrics[0],
-                 "all": "with filters"}  # fmt: skip
-        metric = how.removeprefix("metric ") if kind == "metric" else None
+        searches, category = self.session.searches, self.session.query.category if self.session.query else ""
+        paths = [{hit.path for hit in search.hits} for search in searches]
+        both = paths[0] & paths[1] if len(paths) > 1 else set()
         columns = []
-        for title, hits, by in (
-            (named.get(kind, itself), session.hits, None),
-            (session.comparisons[how], session.beside, metric),
-        ):
-            items = [self._item(hit, both, by) for hit in hits]
-            right = sum(item["mark"] == "right" for item in items)
-            known = f"{right} of {len(items)} right, " if session.query.category else ""
-            columns.append({"title": title, "note": f"{known}{len(both)} in both", "items": items})
+        for search in searches:
+            items = [self._item(hit, search, both) for hit in search.hits]
+            notes = [f"{sum(item['mark'] == RIGHT.name for item in items)} of {len(items)} right"] if category else []
+            notes += [f"{len(both)} in both"]
+            columns.append({"title": search.title, "note": ", ".join(notes), "items": items, "problem": search.problem})
         return columns
 
-    def _item(self, hit: Hit, both: Sequence[str] | set[str] = (), metric: str | None = None) -> dict[str, Any]:
-        name, _, sign = mark(hit, self.session.query.category if self.session.query else "")
-        picture = thumbnail(self.session.root, hit.path, LARGE)
+    def _item(self, hit: Hit, search: Search, both: Collection[str]) -> dict[str, Any]:
+        marked, picture = mark(hit, search.query.category), thumbnail(self.session.root, hit.path, LARGE)
         return {
             "key": str(hit.id),
             "rank": hit.rank,
@@ -360,55 +312,37 @@ class SearchPanel(PanelView):
             "title": hit.path,
             "caption": _caption(hit.path, hit.metadata),
             "value": f"{hit.distance:.2f}",
-            "similarity": self.session.similarity(hit, metric),
-            "mark": name,
-            "sign": sign,
+            "similarity": self.session.similarity(hit),
+            "mark": marked.name,
+            "sign": marked.sign,
             "both": hit.path in both,
             "picture": picture,
             "aspect": aspect(picture),
         }
 
     def _facets(self) -> dict[str, Any]:
-        """Return the filters: each value with how many of the hits and of the collection have it."""
+        """Return the filters: each value with how many of the hits and of the collection have it; and those in use."""
         session, now = self.session, self.session.settings
-        groups = []
+        groups: list[dict[str, Any]] = []
+        on: list[tuple[str, dict[str, Any]]] = []
         for field, values in session.choices.items():
-            found, on = Counter(hit.metadata.get(field) for hit in session.hits), now.allowed.get(field, ())
-            rows = [{"value": value, "found": found[value], "stored": self._stored[field][value], "on": value in on}
+            found, chosen = Counter(hit.metadata.get(field) for hit in session.hits), now.allowed.get(field, ())
+            rows = [{"value": value, "found": found[value], "stored": self._stored[field][value], "on": value in chosen}
                     for value in values]  # fmt: skip
             if len(rows) > 12:  # too many to look through: those of the results come first
                 rows.sort(key=lambda row: (not row["on"], -found[str(row["value"])]))
             groups.append({"field": field, "values": rows})
-        spans = []
-        for field, (low, high) in session.spans.items():
-            start, end = now.ranges.get(field, (low, high))
-            spans.append(
-                {"field": field, "low": low, "high": high, "from": start, "to": end, "whole": isinstance(low, int)}
-            )
-        shown = [{"field": field, "value": value, "name": f"{field}: {value}".replace("_", " ")}
-                 for field, values in now.allowed.items() for value in values]  # fmt: skip
-        shown += [{"field": field, "value": "", "name": f"{field}: {low:g} to {high:g}"}
-                  for field, (low, high) in now.ranges.items()]  # fmt: skip
+            for value in chosen:
+                others = [one for one in chosen if one != value]
+                on.append((f"{field}: {value}", {"do": "allow", "field": field, "values": others}))
+        for field, (low, high) in now.ranges.items():
+            least, most = session.spans[field]
+            on.append((f"{field}: {low:g} to {high:g}", {"do": "between", "field": field, "low": least, "high": most}))
         if now.least_similarity is not None:
-            shown.append(
-                {"field": "least_similarity", "value": "", "name": f"similarity from {now.least_similarity:g}"}
-            )
-        return {"groups": groups, "spans": spans, "on": shown, "moves": self._moves}
-
-    def _settings(self) -> dict[str, Any]:
-        session, now = self.session, self.session.settings
-        return {
-            "limit": now.limit,
-            "least_similarity": now.least_similarity or 0,
-            "networks": list(session.extractors),
-            "extractor": session.extractor.name,
-            "metrics": session.metrics,
-            "metric": now.metric or session.metrics[0],
-            "comparisons": session.comparisons,
-            "beside": now.beside,
-        }
+            on.append((f"similarity from {now.least_similarity:g}", {"do": "change", "least_similarity": None}))
+        return {"groups": groups, "on": [{"name": said(name), "undo": undo} for name, undo in on]}
 
 
 def _caption(path: str, metadata: dict[str, Any]) -> str:
     """Return what a picture is called: its category, or its file's name."""
-    return str(metadata.get("category") or "").replace("_", " ") or Path(path).name
+    return said(metadata.get("category") or "") or Path(path).name

@@ -15,11 +15,16 @@ from helpers.plots import LIGHT_GREY
 VIEW = 640  # pixels of the longer side of a picture that is looked at
 
 
+def said(value: Any) -> str:
+    """Return a value as a person reads it, such as `alarm clock`."""
+    return str(value).replace("_", " ")
+
+
 def words(path: str, metadata: dict[str, Any]) -> str:
     """Describe a picture for those who do not see it."""
     known = [str(metadata[name]) for name in ("color", "material", "category") if metadata.get(name)]
     behind = f" on {metadata['background']}" if metadata.get("background") else ""
-    return " ".join(known).replace("_", " ") + behind if known else Path(path).name
+    return said(" ".join(known) + behind) if known else Path(path).name
 
 
 def jpeg(picture: Image.Image, size: int) -> bytes:

@@ -1,18 +1,19 @@
 """What is searched for, and how: one query and the settings of a search."""
 
 import textwrap
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from helpers.features import FeatureExtractor, Words, load_words
+from helpers.search import Hit
 
 Box = tuple[int, int, int, int]
 KEPT_SIDE = 768  # pixels of the longer side of an earlier query: 2 MB in memory; a telephone's photograph has 48 MB
-
-
+LEAST_SIDE = 8  # pixels of a part
 # What a picture can be compared with: itself, changed.
 VARIANTS = {
     "grey": "the same without color",
@@ -38,8 +39,8 @@ class Query:
         The whole picture, RGB; of words a picture with these words on it.
     category : str
         Its category, if it is known: then hits are right or wrong.
-    box : tuple of int, optional
-        Left, top, right, bottom in pixels: only this part of the picture is searched for.
+    shares : tuple of float
+        Left, top, right, bottom as shares of the sides: only this part is searched for; empty for the whole picture.
     vectors : dict of str to numpy.ndarray
         The vectors of this part that are known already, by extractor.
     words : tuple of str
@@ -52,7 +53,7 @@ class Query:
     name: str
     picture: Image.Image
     category: str = ""
-    box: Box | None = None
+    shares: tuple[float, ...] = ()
     vectors: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     words: tuple[str, ...] = ()
     source: tuple[str, ...] = ()
@@ -108,53 +109,80 @@ class Query:
         return self.picture.crop(self.box) if self.box else self.picture
 
     @property
+    def box(self) -> Box | None:
+        """The part's left, top, right and bottom in pixels; None for the whole picture."""
+        return self.pixels(self.shares) if self.shares else None
+
+    @property
+    def sides(self) -> Box:
+        """The same as `box`, also for the whole picture."""
+        return self.box or (0, 0, *self.picture.size)
+
+    def pixels(self, shares: Sequence[float]) -> Box:
+        """Return a box of shares of the sides in pixels, at least one wide and high."""
+        left, top, right, bottom = (round(share * of) for share, of in zip(shares, self.picture.size * 2, strict=True))
+        left, top = min(left, self.picture.width - 1), min(top, self.picture.height - 1)
+        return left, top, max(right, left + 1), max(bottom, top + 1)
+
+    def cut(self, box: Box | None) -> "Query":
+        """Return the query for a part: its left, top, right and bottom in pixels; None means the whole picture.
+
+        Raises
+        ------
+        RefusedError
+            Words have no parts; or less than 8 pixels of a side would be left.
+        """
+        shares = (0.0, 0.0, 1.0, 1.0)
+        if self.words:
+            raise RefusedError("Words have no parts: choose a picture, then a part of it.")
+        if box is not None:
+            width, height = self.picture.size
+            left, right = sorted(min(max(side, 0), width) for side in box[::2])
+            top, bottom = sorted(min(max(side, 0), height) for side in box[1::2])
+            if min(right - left, bottom - top) < LEAST_SIDE:
+                size = f"{right - left} x {bottom - top}"
+                raise RefusedError(f"A part must be at least {LEAST_SIDE} pixels wide and high; this one is {size}.")
+            shares = left / width, top / height, right / width, bottom / height
+        return replace(self, shares=shares if shares != (0, 0, 1, 1) else (), vectors={})
+
+    @property
     def where(self) -> str:
         """The part that is searched for in words, such as `upper left quarter`; empty for the whole picture."""
-        if not self.box:
+        if not self.shares:
             return ""
-        sides = [
-            (high - low, (high + low) / 2)
-            for low, high in (
-                (self.box[n] / self.picture.size[n], self.box[n + 2] / self.picture.size[n]) for n in (0, 1)
-            )
-        ]
+        left, top, right, bottom = self.shares
         names = [
-            "" if length > 0.85 or 0.42 <= middle <= 0.58 else pair[middle > 0.5]
-            for (length, middle), pair in zip(sides, (("left", "right"), ("upper", "lower")), strict=True)
+            "" if high - low > 0.85 or 0.42 <= (low + high) / 2 <= 0.58 else pair[low + high > 1]
+            for low, high, pair in ((top, bottom, ("upper", "lower")), (left, right, ("left", "right")))
         ]
-        area, said = sides[0][0] * sides[1][0], " ".join(name for name in reversed(names) if name)
+        area, said = (right - left) * (bottom - top), " ".join(filter(None, names))
         if not said:
             return "middle"
-        size = "quarter" if all(names) and 0.15 <= area <= 0.35 else "part"
-        return f"{said} {'half' if not all(names) and 0.35 <= area <= 0.65 else size}"
+        if all(names):
+            return f"{said} {'quarter' if 0.15 <= area <= 0.35 else 'part'}"
+        return f"{said} {'half' if 0.35 <= area <= 0.65 else 'part'}"
 
     def variant(self, how: str) -> "Query":
         """Return the query to compare with: one of `VARIANTS`."""
-        if how == "whole":
-            return replace(self, box=None, vectors={})
         part = self.part
-        if how == "middle":
-            part = ImageOps.crop(part, (part.width // 5, part.height // 5))
-        else:
-            part = ImageOps.mirror(part) if how == "mirrored" else ImageOps.grayscale(part).convert("RGB")
-        return replace(self, picture=part, box=None, vectors={})
+        changed = {
+            "grey": lambda: ImageOps.grayscale(part).convert("RGB"),
+            "mirrored": lambda: ImageOps.mirror(part),
+            "middle": lambda: ImageOps.crop(part, (part.width // 5, part.height // 5)),
+            "whole": lambda: self.picture,
+        }
+        return replace(self, picture=changed[how](), shares=(), vectors={})
 
     def is_like(self, other: "Query") -> bool:
         """Return whether both search for the same part of the same picture."""
-        same = (self.name, self.category, self.box) == (other.name, other.category, other.box)
+        same = (self.name, self.category, self.shares) == (other.name, other.category, other.shares)
         return same and self.picture.size == other.picture.size and self.picture.tobytes() == other.picture.tobytes()
 
     def small(self) -> "Query":
         """Return the query as the history keeps it: with a small copy of its picture, and with its vectors."""
-        scale = KEPT_SIDE / max(self.picture.size)
-        if scale >= 1:
-            return self
-        width, height = (max(1, round(side * scale)) for side in self.picture.size)
-        box = self.box
-        if box:
-            left, top = (min(int(side * scale), most - 1) for side, most in zip(box[:2], (width, height), strict=True))
-            box = (left, top, max(left + 1, round(box[2] * scale)), max(top + 1, round(box[3] * scale)))
-        return replace(self, picture=self.picture.resize((width, height), reducing_gap=2.0), box=box)
+        small = self.picture.copy()
+        small.thumbnail((KEPT_SIDE, KEPT_SIDE))
+        return replace(self, picture=small)
 
 
 def _meant(known: Words, text: str) -> str:
@@ -193,3 +221,27 @@ class Settings:
     least_similarity: float | None = None
     metric: str | None = None
     extractor: str | None = None
+
+
+@dataclass(eq=False)
+class Search:
+    """One search and its result; a session makes two where it compares.
+
+    Parameters
+    ----------
+    query, extractor, options
+        What for, by which network, and the rest as `search_many` takes it.
+    title : str
+        What it is called beside the other search.
+    hits : list of Hit
+        What was found, best first.
+    problem : str
+        Why it failed, in a sentence; empty if it did not.
+    """
+
+    query: Query
+    extractor: FeatureExtractor
+    options: dict[str, Any]
+    title: str = ""
+    hits: list[Hit] = field(default_factory=list)
+    problem: str = ""

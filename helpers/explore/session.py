@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from PIL import Image
 
 from helpers.connect import COLLECTION
 from helpers.explore.explain import Agreement, agreement
-from helpers.explore.query import VARIANTS, Box, Query, RefusedError, Settings
+from helpers.explore.query import VARIANTS, Box, Query, RefusedError, Search, Settings
 from helpers.features import FeatureExtractor
 from helpers.features.words import names_of
 from helpers.images import DATA, ImageError, Source, called, load_categories, open_image, shortened
@@ -23,6 +23,7 @@ from helpers.search import Hit, fields_of, hits_from, request, search_many
 
 Start = Callable[[Callable[[], None]], Any]  # runs a function without arguments, now or elsewhere
 MAX_BYTES = 50 * 1024 * 1024  # of an uploaded file; a picture of 100 megapixels stays below
+TOO_LARGE = f"larger than {MAX_BYTES >> 20} MB: save it smaller"
 FILTERS = 6  # at most so many of the collection's own fields become filters
 CHOICES = 60  # a field with more values than these offers too many to choose from
 MOST_PICTURES = 16_384  # a larger collection is searched, but neither listed nor mapped
@@ -30,14 +31,19 @@ HISTORY = 20  # earlier queries that are kept, the newest ones
 MOST = 30  # hits that are asked for
 NUMBERS = ("Int8", "Int16", "Int32", "Int64", "Float", "Double")
 ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|[/~\\]", re.IGNORECASE)  # begins an address, or a path: not a word
+# What a text calls a setting, what `Settings` calls it, and how it is read.
+IN_TEXT: list[tuple[str, str, Callable[[str], Any]]] = [
+    ("limit", "limit", int), ("least", "least_similarity", float), ("metric", "metric", str),
+    ("beside", "beside", str), ("network", "extractor", str),
+]  # fmt: skip
 
 
 class SearchSession:
     """One person's search.
 
     `state` is one of `nothing chosen`, `opening`, `searching`, `found`, `nothing found`, `failed`; `message` says the
-    same in a sentence. Every change starts a new search. In background threads the newest request wins: the answer to
-    an older one is ignored.
+    same in a sentence. Every change starts a new search; `searches` has the last one that ended, and the one that it
+    was compared with. In background threads the newest request wins: the answer to an older one is ignored.
 
     Parameters
     ----------
@@ -85,21 +91,17 @@ class SearchSession:
         self._fields = {name: fields_of(client, name) for _, name in pairs}
         self._kinds = load_categories(self.root) if (self.root / "categories.csv").is_file() else {}
         self.query: Query | None = None
-        self.settings = Settings(extractor=pairs[0][0].name)
-        self.hits: list[Hit] = []
-        self.beside: list[Hit] = []  # the hits of what the search is compared with
-        self.vector: np.ndarray | None = None  # of the last search, shape (dim,)
+        self.settings = self._usual = Settings(extractor=pairs[0][0].name)
+        self.searches: list[Search] = []
         self.history: list[Query] = []
-        self.state, self.message = "nothing chosen", "Choose a picture to search with."
-        self.choices, self.metrics = self._look_at_collection()
-        self._start = start or _at_once
-        self._start_opening = start_opening or _at_once
+        self._look_at_collection()
+        self._start, self._start_opening = start or _at_once, start_opening or _at_once
         self._watchers: list[Callable[[], None]] = []
-        self._newest = 0  # search
-        self._searched: Settings | None = None  # what it was made with
+        self._asked: tuple[Query | None, Settings] = (None, self.settings)  # the newest search
         self._turn = 0  # choice of a query
-        self._outcome = ("nothing chosen", self.message)  # how the search itself stands
+        self._outcome = "nothing chosen", "Choose a picture to search with."  # how the newest search stands
         self._above: tuple[str, str] | None = None  # shown instead: a picture is being opened, or was refused
+        self.state, self.message = self._outcome
         self._lock = threading.RLock()
 
     # what there is
@@ -115,12 +117,32 @@ class SearchSession:
         return self._collections[self.extractor.name]
 
     @property
+    def metric(self) -> str:
+        """The metric in use."""
+        return self.settings.metric or self.metrics[0]
+
+    @property
+    def hits(self) -> list[Hit]:
+        """What was found."""
+        return self.searches[0].hits if self.searches else []
+
+    @property
+    def beside(self) -> list[Hit]:
+        """What was found by what the search is compared with."""
+        return self.searches[1].hits if self.searches[1:] else []
+
+    @property
+    def vector(self) -> np.ndarray | None:
+        """The vector of the last search, shape (dim,), float32; None if there is none."""
+        return self.searches[0].query.vectors.get(self.searches[0].extractor.name) if self.searches else None
+
+    @property
     def words(self) -> list[str]:
         """The names that the network in use can search by; empty if it was not trained with names."""
         return names_of(self.extractor)
 
-    def _look_at_collection(self) -> tuple[dict[str, list[str]], list[str]]:
-        """Return the values of each text field, and the metrics that the collection can be searched by."""
+    def _look_at_collection(self) -> None:
+        """Note what can be chosen: pictures, values of texts, spans of numbers, and metrics to search by."""
         told = describe_pictures(self.client, self.collection)
         own = [one for one in told["fields"] if one["name"] not in FIELDS]
         texts, numbers = ([one["name"] for one in own if one["type"] in types] for types in (("VarChar",), NUMBERS))
@@ -133,12 +155,12 @@ class SearchSession:
                          for row in rows]  # fmt: skip
         spans = {name: (min(known), max(known)) for name in numbers
                  if (known := [row[name] for row in rows if row[name] is not None])}  # fmt: skip
-        self.spans = {name: span for name, span in spans.items() if span[0] < span[1]}  # of each field of numbers
+        self.spans = {name: span for name, span in spans.items() if span[0] < span[1]}  # of numbers
         values = {name: sorted({row[name] for row in rows}) for name in texts}
-        choices = {name: found for name, found in values.items() if 1 < len(found) <= CHOICES}
+        choices = [(name, found) for name, found in values.items() if 1 < len(found) <= CHOICES]
+        self.choices: dict[str, list[str]] = dict(choices[:FILTERS])  # of each text
         index = next((one for one in told["indexes"] if one["fieldName"] == "vector"), None)
-        metrics = [index["metricType"]] if index else ["COSINE", "IP", "L2"]
-        return dict(list(choices.items())[:FILTERS]), metrics
+        self.metrics = [index["metricType"]] if index else ["COSINE", "IP", "L2"]
 
     def picture(self, hit: Hit) -> Image.Image:
         """Return a hit's picture. Raises ImageError if its file is gone."""
@@ -148,14 +170,13 @@ class SearchSession:
 
     def ask(self, source: Source, name: str = "", category: str = "") -> None:
         """Search by a picture: a path, a URL, bytes, a PIL image or an array."""
-        shown = name or called(source)
-        self._choose(shown, lambda: self._opened(source, name, category))
+        self._choose(name or called(source), lambda: self._opened(source, name, category))
 
     def _opened(self, source: Source, name: str = "", category: str = "") -> Query:
         shown = name or called(source)
         try:
             if isinstance(source, bytes) and len(source) > MAX_BYTES:
-                raise ImageError(shown, too_large())
+                raise ImageError(shown, TOO_LARGE)
             return Query(shown, open_image(source), category, source=self._where_from(source))
         except ImageError as error:
             raise RefusedError(_refusal(name or error.name, error.reason)) from None
@@ -184,8 +205,7 @@ class SearchSession:
         A part of a name is enough if no other name contains it. The hits are right or wrong where the folder's
         categories.csv says which category has these names.
         """
-        extractor = self.extractor
-        self._choose(shortened(text), lambda: Query.of_words(text, extractor, self._kinds))
+        self._choose(shortened(text), lambda: Query.of_words(text, self.extractor, self._kinds))
 
     def refuse(self, name: str, reason: str) -> None:
         """Say that something can't be searched by; the query and its results stay."""
@@ -199,14 +219,13 @@ class SearchSession:
 
     def more_like_id(self, key: int) -> None:
         """Search by a picture of the collection, known by its key."""
-        collection = self.collection
-        self._choose("that picture", lambda: self._with_key(key, collection))
+        self._choose("that picture", lambda: self._with_key(key))
 
-    def _with_key(self, key: int, collection: str) -> Query:
-        fields = self._fields[collection]
-        rows = self.client.vectors.get(collection_name=collection, id=key, output_fields=fields)["data"]
+    def _with_key(self, key: int) -> Query:
+        name = self.collection
+        rows = self.client.vectors.get(collection_name=name, id=key, output_fields=self._fields[name])["data"]
         if not rows:
-            raise RefusedError(f"No picture with the key {key} is in {collection!r} any more.")
+            raise RefusedError(f"No picture with the key {key} is in {name!r} any more.")
         return self._like(hits_from([{"distance": 1.0, **rows[0]}])[0])
 
     def _like(self, hit: Hit) -> Query:
@@ -239,10 +258,9 @@ class SearchSession:
 
     def _go_to(self, query: Query) -> None:
         if self.query is not None and self.query.is_like(query):
-            # such a search runs, or has ended well
-            if self._outcome[0] != "failed" and self._searched == self.settings:
+            if self._outcome[0] != "failed" and self._asked[1] == self.settings:  # it runs, or has ended well
                 self._above = None
-                self._show(*self._outcome)
+                self._show()
                 return
         elif self.query is not None:
             self.history = [*self.history, self.query.small()][-HISTORY:]
@@ -257,21 +275,12 @@ class SearchSession:
     def crop(self, box: Box | None) -> None:
         """Search by a part of the query: left, top, right, bottom in pixels; None means the whole picture again."""
         if self.query is None:
-            self._show("nothing chosen", "Choose a picture first, then a part of it.")
+            self._tell("nothing chosen", "Choose a picture first, then a part of it.")
             return
-        if self.query.words:
-            self._show_above("failed", "Words have no parts: choose a picture, then a part of it.")
-            return
-        if box is not None:
-            width, height = self.query.picture.size
-            left, right = sorted((min(max(box[0], 0), width), min(max(box[2], 0), width)))
-            top, bottom = sorted((min(max(box[1], 0), height), min(max(box[3], 0), height)))
-            if right - left < 8 or bottom - top < 8:
-                size = f"{right - left} x {bottom - top}"
-                self._show_above("failed", f"A part must be at least 8 pixels wide and high; this one is {size}.")
-                return
-            box = None if (left, top, right, bottom) == (0, 0, width, height) else (left, top, right, bottom)
-        self._search_by(replace(self.query, box=box, vectors={}))
+        try:
+            self._search_by(self.query.cut(box))
+        except RefusedError as error:
+            self._show_above("failed", str(error))
 
     def change(self, **settings: Any) -> None:
         """Change settings, named as in `Settings`, and search again."""
@@ -297,9 +306,8 @@ class SearchSession:
     @property
     def comparisons(self) -> dict[str, str]:
         """What this search can be compared with: keys for `change(beside=...)`, and what each is called."""
-        metric = self.settings.metric or self.metrics[0]
         found = {f"network {name}": name for name in self.extractors if name != self.extractor.name}
-        found |= {f"metric {name}": f"the metric {name}" for name in self.metrics if name != metric}
+        found |= {f"metric {name}": f"the metric {name}" for name in self.metrics if name != self.metric}
         if self.query and not self.query.words:
             left_out = "middle" if self.query.box else "whole"
             found |= {how: said for how, said in VARIANTS.items() if how != left_out}
@@ -312,11 +320,21 @@ class SearchSession:
             self.history = self.history[:-steps]
             self._search_by(query)
 
+    def found_by(self, hit: Hit) -> Search:
+        """Return the search that found a hit: one of `hits` or of `beside`."""
+        return next(one for one in self.searches if any(found is hit for found in one.hits))
+
     def why(self, hit: Hit) -> Agreement:
-        """Compare the query and a hit place by place."""
-        if self.query is None or self.query.words:
+        """Compare a hit place by place with what it was found by, with that search's network."""
+        search = self.found_by(hit)
+        if search.query.words:
             raise ValueError("Two pictures are compared: search by a picture first.")
-        return agreement(self.extractor, self.query.part, self.picture(hit))
+        return agreement(search.extractor, search.query.part, self.picture(hit))
+
+    def similarity(self, hit: Hit) -> float:
+        """Return how similar a hit is to what it was found by, as a cosine, by whatever metric it was found."""
+        metric = self.found_by(hit).options["metric"] or self.metrics[0]
+        return 1 - hit.distance / 2 if metric == "L2" else hit.distance
 
     # the search
 
@@ -331,18 +349,15 @@ class SearchSession:
         parts += [f"{name} >= {low:g} and {name} <= {high:g}" for name, (low, high) in self.settings.ranges.items()]
         return " and ".join(parts) or None
 
-    def similarity(self, hit: Hit, metric: str | None = None) -> float:
-        """Return how similar a hit is to the query, as a cosine, by whatever metric it was found."""
-        return 1 - hit.distance / 2 if (metric or self.settings.metric or self.metrics[0]) == "L2" else hit.distance
-
-    def _options(self, metric: str | None = None) -> dict[str, Any]:
-        """Return the settings as `search_many` takes them; by another metric where one is given."""
-        least, metric = self.settings.least_similarity, metric or self.settings.metric
-        radius = None
+    def _options(self, **others: Any) -> dict[str, Any]:
+        """Return the settings as `search_many` takes them, but for others."""
+        options = {"limit": self.settings.limit, "filter": self.filter, "metric": self.settings.metric, **others}
+        least = self.settings.least_similarity
         if least is not None:
             # A radius leaves out what is just as similar; a little less lets it pass. L2 of unit vectors is 2 - 2 cos.
-            radius = round(2 - 2 * least + 2e-6 if metric == "L2" else least - 1e-6, 6)
-        return {"limit": self.settings.limit, "filter": self.filter, "radius": radius, "metric": metric}
+            by_l2 = (options["metric"] or self.metrics[0]) == "L2"
+            options["radius"] = round(2 - 2 * least + 2e-6 if by_l2 else least - 1e-6, 6)
+        return options
 
     @property
     def call(self) -> str:
@@ -353,60 +368,64 @@ class SearchSession:
         first = [f"vector = load_words(extractor).embed({words})"] if words else []
         return "\n".join([*first, "client.vectors.search(", "    data=vector,", *lines, ")"])
 
-    def _beside(self, query: Query) -> tuple[Query, FeatureExtractor, dict[str, Any]] | None:
-        """Return what to search for as well, to compare; None for nothing."""
-        how, extractor, options = self.settings.beside, self.extractor, self._options()
+    def _searches(self, query: Query) -> list[Search]:
+        """Return what to search for: the query as it is, and beside it what it is compared with."""
+        how, this = self.settings.beside, Search(query, self.extractor, self._options())
         if how not in self.comparisons:
-            return None
-        if how.startswith("network "):
-            extractor = self.extractors[how.removeprefix("network ")]
-        elif how.startswith("metric "):
-            options = self._options(how.removeprefix("metric "))
+            return [this]
+        other = replace(this, title=self.comparisons[how], hits=[])
+        kind, _, name = how.partition(" ")
+        if kind == "network":
+            this.title, other.extractor = self.extractor.name, self.extractors[name]
+        elif kind == "metric":
+            this.title, other.options = self.metric, self._options(metric=name)
         elif how == "all":
-            options["filter"] = None
+            this.title, other.options = "with filters", self._options(filter=None)
         else:
-            query = query.variant(how)
-        return query, extractor, options
+            this.title = f"its {query.where}" if query.box else "the picture itself"
+            other.query = query.variant(how)
+        return [this, other]
 
-    def _found(self, query: Query, extractor: FeatureExtractor, options: dict[str, Any]) -> list[Hit]:
-        vectors, collection = query.vector(extractor)[None], self._collections[extractor.name]
-        return search_many(self.client, vectors, extractor=extractor, collection=collection, **options)[0]
+    def _make(self, search: Search) -> None:
+        """Make a search; one that fails says why."""
+        made_by, name = search.extractor, self._collections[search.extractor.name]
+        try:
+            vectors = search.query.vector(made_by)[None]
+            search.hits = search_many(self.client, vectors, extractor=made_by, collection=name, **search.options)[0]
+        except Exception as error:
+            search.problem = _sentence(error)
 
     def search(self) -> None:
         """Search, or search again after a failure."""
         with self._lock:
-            self._newest, self._searched = self._newest + 1, self.settings
-            ticket, query, options, extractor = self._newest, self.query, self._options(), self.extractor
-            if self._above and self._above[0] == "failed":
+            self._asked = asked = self.query, self.settings
+            if self._above and self._above[0] != "opening":
                 self._above = None
-        if query is None:
-            self._show("nothing chosen", "Choose a picture to search with.")
+        if self.query is None:
+            self._tell("nothing chosen", "Choose a picture to search with.")
             return
-        beside = self._beside(query)
-        self._tell("searching", f"Searching by {query.name} ...")
+        searches = self._searches(self.query)
+        self._tell("searching", f"Searching by {self.query.name} ...")
 
         def work() -> None:
-            hits: list[Hit] = []
-            others: list[Hit] = []
-            vector = None
-            try:
-                vector = query.vector(extractor)
-                hits = self._found(query, extractor, options)
-                state, message = self._summary(query, hits)
-                others = self._found(*beside) if beside else []
-            except Exception as error:
-                state, message = "failed", _sentence(error)
+            for search in searches:
+                self._make(search)
+                if searches[0].problem:  # what it is compared with says nothing by itself
+                    break
             with self._lock:
-                if ticket == self._newest:  # else something else was asked for meanwhile, and this answer is ignored
-                    self.hits, self.beside, self.vector = hits, others, vector
-                    self._tell(state, message)
+                if asked is self._asked:  # else something else was asked for meanwhile, and this answer is ignored
+                    self.searches = searches
+                    self._tell(*self._summary(searches[0]))
 
         self._start(work)
 
-    def _summary(self, query: Query, hits: list[Hit]) -> tuple[str, str]:
+    def _summary(self, search: Search) -> tuple[str, str]:
+        query, hits = search.query, search.hits
+        if search.problem:
+            return "failed", search.problem
         if hits:
             right = sum(hit.category == query.category for hit in hits)
-            known = f", {right} of the category {query.category!r}" if query.category else ""
+            known = f", {right} of the category {query.category!r}".replace("_", " ") if query.category else ""
             part = f", by its {query.where}" if query.box else ""
             what = f"{len(hits)} picture{'s' if len(hits) > 1 else ''}"
             return "found", f"{what} most like {query.name}{part}{known}."
@@ -421,22 +440,20 @@ class SearchSession:
 
         What was uploaded or dropped can't be told by a text: only its name is in it.
         """
-        query, now, usual = self.query, self.settings, Settings()
+        query, now = self.query, self.settings
         pairs: list[tuple[str, Any]] = []
         if query:
             pairs.append((query.source[0], query.source[1]) if query.source else ("upload", query.name))
-            width, height = query.picture.size
             if query.box:
-                sides = zip(query.box, (width, height) * 2, strict=True)
-                pairs.append(("part", ",".join(f"{side / of:.4g}" for side, of in sides)))
+                pairs.append(("part", ",".join(f"{share:.4g}" for share in query.shares)))
             if query.source[:1] in (("file",), ("url",)) and query.category:
                 pairs.append(("is", query.category))
         pairs += [(f"only.{name}", value) for name, values in now.allowed.items() for value in values]
         pairs += [(f"between.{name}", f"{low:g},{high:g}") for name, (low, high) in now.ranges.items()]
-        plain = {"limit": now.limit, "least": now.least_similarity, "metric": now.metric, "beside": now.beside or None}
-        plain["limit"] = None if now.limit == usual.limit else now.limit
-        plain["network"] = None if now.extractor == next(iter(self.extractors)) else now.extractor
-        return urlencode(pairs + [(name, value) for name, value in plain.items() if value is not None])
+        for name, field, _ in IN_TEXT:
+            if getattr(now, field) != getattr(self._usual, field):
+                pairs.append((name, getattr(now, field)))
+        return urlencode(pairs)
 
     def restore(self, text: str) -> None:
         """Take the query and the settings from what `as_text` has returned, and search.
@@ -446,39 +463,35 @@ class SearchSession:
         """
         pairs = parse_qsl(text.lstrip("?#"))
         said = dict(pairs)
+        category = said.get("is", "")
         try:
             settings = self._settings_of(pairs)
             part = [float(side) for side in said["part"].split(",")] if "part" in said else []
-            key = int(said["id"]) if "id" in said else 0
-            if part and not (len(part) == 4 and all(0 <= side <= 1 for side in part)):
-                raise ValueError(said["part"])
+            if len(part) not in (0, 4) or not all(0 <= side <= 1 for side in part):
+                raise ValueError(f"no part {said['part']!r}")
+            key = int(said.get("id", 0))
         except ValueError as error:
             self.refuse("This address", f"it does not fit this collection ({error})")
             return
         self.settings = settings
-        extractor, collection = self.extractor, self.collection
+        openers: dict[str, Callable[[str], Query]] = {
+            "id": lambda _: self._with_key(key),
+            "words": lambda words: Query.of_words(words, self.extractor, self._kinds),
+            "url": lambda url: self._opened(url, category=category),
+            "file": lambda path: replace(self._like(Hit(0, 1.0, 0, path, {"category": category})),
+                                         name=Path(path).name, source=("file", path)),
+        }  # fmt: skip
+        how = next((name for name in openers if name in said), "")
 
         def opened() -> Query:
-            category = said.get("is", "")
-            if "id" in said:
-                query = self._with_key(key, collection)
-            elif "words" in said:
-                query = Query.of_words(said["words"], extractor, self._kinds)
-            elif "url" in said:
-                query = self._opened(said["url"], category=category)
-            else:
-                query = replace(self._like(Hit(0, 1.0, 0, said["file"], {"category": category})),
-                                name=Path(said["file"]).name, source=("file", said["file"]))  # fmt: skip
-            if not part or query.words:
-                return query
-            left, top, right, bottom = (round(s * of) for s, of in zip(part, query.picture.size * 2, strict=True))
-            return replace(query, box=(left, top, right, bottom))
+            query = openers[how](said[how])
+            return query.cut(query.pixels(part)) if part else query
 
-        if said.keys() & {"id", "words", "url", "file"}:
-            self._choose(next(said[name] for name in ("words", "url", "file", "id") if name in said), opened)
+        if how:
+            self._choose(said[how], opened)
         elif "upload" in said:
             lost = f"{said['upload']} was on your machine only, and an address can't bring it back"
-            self._show(self.state, f"{lost}: choose it again. The settings are back.")
+            self._show_above(self.state, f"{lost}: choose it again. The settings are back.")
         else:
             self.search()
 
@@ -498,15 +511,18 @@ class SearchSession:
                 if field not in self.spans:
                     raise ValueError(f"no numbers {field!r}")
                 ranges[field] = (low, high)
-        network, metric = said.get("network", next(iter(self.extractors))), said.get("metric")
-        if network not in self.extractors or metric not in (None, *self.metrics):
-            raise ValueError(f"no network {network!r} or no metric {metric!r}")
-        limit, least = int(said.get("limit", Settings().limit)), said.get("least")
-        if not 1 <= limit <= MOST:
-            raise ValueError(f"limit={limit}")
-        return Settings(
-            limit, allowed, ranges, said.get("beside", ""), float(least) if least else None, metric, network
-        )
+        there: dict[str, Container[Any]] = {
+            "limit": range(1, MOST + 1),
+            "metric": self.metrics,
+            "network": self.extractors,
+            "beside": {"all", *VARIANTS, *(f"network {one}" for one in self.extractors),
+                       *(f"metric {one}" for one in self.metrics)},
+        }  # fmt: skip
+        plain = {field: read(said[name]) for name, field, read in IN_TEXT if name in said}
+        for name, field, _ in IN_TEXT:
+            if name in there and field in plain and plain[field] not in there[name]:
+                raise ValueError(f"no {name} {said[name]!r}")
+        return replace(self._usual, allowed=allowed, ranges=ranges, **plain)
 
     # who watches
 
@@ -514,22 +530,18 @@ class SearchSession:
         """Call a function after every change of `state`."""
         self._watchers.append(watcher)
 
-    def note(self, message: str) -> None:
-        """Show a sentence; the state stays as it is."""
-        self._show(self.state, message)
-
     def _tell(self, state: str, message: str) -> None:
         """Note how the search stands, and show it unless something else is shown instead."""
         self._outcome = state, message
-        self._show(*(self._above or self._outcome))
+        self._show()
 
     def _show_above(self, state: str, message: str) -> None:
         """Show what a running search must not replace: that a picture is being opened, or was refused."""
         self._above = state, message
-        self._show(state, message)
+        self._show()
 
-    def _show(self, state: str, message: str) -> None:
-        self.state, self.message = state, message
+    def _show(self) -> None:
+        self.state, self.message = self._above or self._outcome
         for watcher in self._watchers:
             watcher()
 
@@ -540,16 +552,10 @@ class SearchSession:
 def picture_of(root: Path, path: str, min_side: int | None = None) -> Image.Image:
     """Open a picture of the collection. Raises ImageError if its file is gone, or lies outside the folder."""
     try:
-        return open_image(Hit(0, 0.0, 0, path).file(root), min_side)
-    except ImageError:
-        raise
+        file = Hit(0, 0.0, 0, path).file(root)
     except ValueError as error:
         raise ImageError(path, str(error)) from None
-
-
-def too_large() -> str:
-    """Return why a file of more than MAX_BYTES is refused."""
-    return f"larger than {MAX_BYTES >> 20} MB: save it smaller"
+    return open_image(file, min_side)
 
 
 def _at_once(work: Callable[[], None]) -> None:

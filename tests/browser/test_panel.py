@@ -25,20 +25,26 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
+import nbformat
 import pytest
 from PIL import Image
 
 from helpers.connect import local_client
 from helpers.explore import SearchSession
 from helpers.explore.session import MAX_BYTES
+from helpers.features import load_extractor
 from helpers.images import DATA
+from helpers.ingest import ingest
+from helpers.search import search
 from helpers.settings import ROOT
+from tests.explore.test_session import slow
 from tests.facts import PICTURES
 from tests.local_memora.served import served, surroundings
 
 if TYPE_CHECKING:  # playwright is imported with the first browser
     from playwright.sync_api import Browser, Locator, Page
 
+__all__ = ["slow"]  # a fixture
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("CHROMIUM") or next((found for name in NAMES if (found := shutil.which(name))), None)
 pytestmark = pytest.mark.skipif(
@@ -268,6 +274,7 @@ def focus(page: Page) -> dict[str, str]:
         const e = document.activeElement, s = getComputedStyle(e), r = e.getBoundingClientRect();
         return { name: e.getAttribute("aria-label") || e.innerText || e.querySelector?.("img")?.alt || "",
             tag: e.tagName, what: e.dataset.what || "", key: e.dataset.key || "", id: e.className,
+            column: e.dataset.column || "",
             visible: s.outlineStyle !== "none" && parseFloat(s.outlineWidth) >= 1 && r.width > 0 };
     }""")
 
@@ -570,7 +577,7 @@ def test_two_settings_are_compared_side_by_side_and_back(page, same):
     compare(page).select_option("middle")
     same.change(beside="middle")
     beside = page.locator(".memora-beside li[data-key]")
-    expect(page.locator(".memora-beside h4")).to_contain_text("only its middle")
+    expect(page.locator(".memora-beside h3")).to_contain_text("only its middle")
     assert beside.evaluate_all("all => all.map((li) => li.dataset.key)") == [str(hit.id) for hit in same.beside]
     assert hits(page) == ids(same)
     both = {str(hit.id) for hit in same.beside} & set(ids(same))
@@ -796,7 +803,7 @@ def test_the_keyboard_alone_is_enough(browser, app, same, picture):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 360])
 def test_nothing_keeps_people_out_and_nothing_scrolls_sideways(page, width, theme):
-    """In every state: found, compared, a part, nothing found, refused, details with why, and the keys."""
+    """Found, compared, a part, nothing found, refused, details with why, the keys; the other states are below."""
     page.evaluate("theme => { document.documentElement.dataset.memoraTheme = theme; }", theme)
     page.set_viewport_size({"width": width, "height": 900})
     page.locator(".memora-map g[data-key]").last.wait_for()
@@ -808,12 +815,13 @@ def test_nothing_keeps_people_out_and_nothing_scrolls_sideways(page, width, them
         "nothing-found": lambda: slider(page, "Similarity").fill("1"),
         "refused": lambda: (line(page).fill("/home/me.jpg"), page.keyboard.press("Enter")),
         "cleared": lambda: button(page, "Clear all").click(),
+        "part": lambda: drag(page, (0.1, 0.15), (0.5, 0.6)),
         "why": lambda: of_hit(page, 2, "why").click(),
         "keys": lambda: (button(page, "Close").click(), button(page, "Keys").click()),
     }
     shown = {"found": ".memora-hits li", "compared": ".memora-beside li", "why": ".memora-why", "keys": "dialog dl",
              "nothing-found": "[data-state='nothing found']", "refused": "p[data-state=failed]",
-             "cleared": ".memora-hits li"}  # fmt: skip
+             "cleared": ".memora-hits li", "part": ".memora-crop.part"}  # fmt: skip
     for state, bring in states.items():
         bring()
         page.locator(shown[state]).first.wait_for()
@@ -829,6 +837,115 @@ def test_nothing_keeps_people_out_and_nothing_scrolls_sideways(page, width, them
         assert wider == [], state
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.evaluate("document.documentElement.dataset.memoraTheme = 'light'")
+
+
+TWO = """
+import time
+from pathlib import Path
+from helpers.connect import local_client
+from helpers.explore.panel import Newest, SearchPanel, in_a_thread
+from helpers.explore.session import SearchSession
+from helpers.features import load_extractor
+
+newest = Newest()
+def start(job):
+    def work():
+        while Path({held!r}).exists():
+            time.sleep(0.05)
+        job()
+    newest(work)
+
+pairs = [(load_extractor(name), name.replace("-", "_")) for name in ("efficientnet-lite0", "efficientnet-lite2")]
+client, options = local_client(Path({home!r})), dict(start=start, start_opening=in_a_thread)
+SearchPanel(SearchSession(client, pairs, root=Path({root!r}), **options), for_page=True)
+"""
+
+
+def test_two_networks_are_compared_and_the_states_before_keep_nobody_out(browser, tmp_path, slow):
+    """By mouse, by keyboard, in a narrow window; on the way nothing chosen, opening, searching, in both themes."""
+    root, held, store = tmp_path / "few", tmp_path / "held", tmp_path / "store"
+    for kind in ("mug", "teapot", "vase", "bucket", "apple", "orange"):
+        shutil.copytree(DATA / "images" / kind, root / kind)
+    networks = [load_extractor(name) for name in ("efficientnet-lite0", "efficientnet-lite2")]
+    with local_client(store) as client:
+        pairs = [(network, network.name.replace("-", "_")) for network in networks]
+        for network, collection in pairs:
+            ingest(client, root, extractor=network, collection=collection)
+        same = SearchSession(client, pairs, root=root)
+        same.ask(DATA / MUG)
+        same.change(beside="network efficientnet-lite2")
+        ours, theirs = (
+            [str(hit.id) for hit in search(client, DATA / MUG, extractor=network, collection=name, limit=10)]
+            for network, name in pairs
+        )
+        why = [str(same.why(hits[1])) for hits in (same.hits, same.beside)]
+    assert ours != theirs
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(
+        TWO.format(held=str(held), home=str(store), root=str(root)))])  # fmt: skip
+    nbformat.write(notebook, tmp_path / "two.ipynb")
+    address, gate = slow
+
+    def nobody_is_kept_out(state: str) -> None:
+        page.locator(f"[data-state='{state}']").wait_for()
+        for width in (1280, 360):
+            page.set_viewport_size({"width": width, "height": 900})
+            for theme in ("dark", "light"):
+                page.evaluate("theme => { document.documentElement.dataset.memoraTheme = theme; }", theme)
+                page.wait_for_timeout(300)  # until nothing moves: colors that fade have no contrast yet
+                keep(page, f"{state.replace(' ', '-')}-{width}-{theme}", height=1200)
+                assert serious(page) == [], (state, width, theme)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    def column(name: str) -> list[str]:
+        return page.locator(f".memora-{name} li[data-key]").evaluate_all("all => all.map((li) => li.dataset.key)")
+
+    def marked(name: str) -> set[str]:
+        both = page.locator(f".memora-{name} li[data-both=true]")
+        return set(both.evaluate_all("all => all.map((li) => li.dataset.key)"))
+
+    def compared() -> None:
+        expect(page.locator(".memora-beside h3")).to_contain_text("efficientnet-lite2")
+        assert (column("hits"), column("beside")) == (ours, theirs)
+        assert marked("hits") == marked("beside") == set(ours) & set(theirs)
+
+    with server(["voila", str(tmp_path / "two.ipynb"), "--no-browser"], tmp_path) as url, opened(browser, url) as page:
+        page.locator(".memora-starters li").first.wait_for(timeout=START)
+        nobody_is_kept_out("nothing chosen")
+        page.set_viewport_size({"width": 1280, "height": 900})
+        line(page).fill(address)
+        page.keyboard.press("Enter")
+        nobody_is_kept_out("opening")
+        held.touch()
+        gate.set()
+        nobody_is_kept_out("searching")
+        held.unlink()
+        expect(status(page)).to_contain_text("10 pictures most like")
+
+        page.set_viewport_size({"width": 1280, "height": 900})
+        compare(page).select_option("network efficientnet-lite2")  # by mouse
+        compared()
+        for n, name in enumerate(("hits", "beside")):
+            hit = page.locator(f".memora-{name} li[data-key]").nth(1)
+            hit.hover()
+            hit.locator("[data-what=why]").click()
+            expect(page.locator(".memora-why")).to_have_text(why[n])
+            button(page, "Close").click()
+        nobody_is_kept_out("found")
+
+        compare(page).select_option("")
+        expect(page.locator(".memora-beside")).to_have_count(0)
+        compare(page).focus()  # in the narrow window, by keys
+        page.keyboard.press("e")  # the first choice that begins so
+        compared()
+        tab_to(page, lambda here: here["what"] == "picture" and here["column"] == "1")
+        page.keyboard.press("ArrowRight")
+        assert focus(page)["key"] == theirs[1]
+        page.keyboard.press("w")
+        expect(page.locator(".memora-why")).to_have_text(why[1])
+        keep(page, "compare-why-360", height=900)
+        assert serious(page) == []
+        page.keyboard.press("Escape")
+        assert (focus(page)["key"], focus(page)["column"]) == (theirs[1], "1")
 
 
 def serious(page: Page, context: str | None = None) -> list[str]:
@@ -856,6 +973,9 @@ def test_trying_again_is_enough_once_a_lost_memora_is_back(browser, home, same):
             expect(status(page)).to_have_attribute("data-state", "failed")
             expect(status(page)).to_contain_text("could not be reached")
             keep(page, "unreachable")
+            for theme in ("dark", "light"):
+                page.evaluate("theme => { document.documentElement.dataset.memoraTheme = theme; }", theme)
+                assert serious(page) == [], theme
             with served(home / "memora", port=memora.port, **options):
                 button(page, "Try again").click()
                 expect(status(page)).to_contain_text("10 pictures most like guitar_1.jpg")

@@ -52,6 +52,6 @@ def test_an_overlay_is_bright_where_pictures_agree():
     """And dark where the network did not look."""
     picture, values = Image.new("RGB", (100, 100), "white"), np.zeros((2, 2))
     values[0, 0] = 1
-    drawn = overlay(picture, values, (0.1, 0.1, 0.9, 0.9))
+    drawn = np.asarray(overlay(picture, values, (0.1, 0.1, 0.9, 0.9)))
     assert drawn[20, 20].mean() > 200 > drawn[80, 80].mean()
     assert drawn[5, 5].mean() < 80

@@ -20,6 +20,7 @@ from helpers.ingest import ingest
 from helpers.memora import Memora
 from helpers.settings import ROOT
 from tests.explore.conftest import QUERY
+from tests.explore.test_session import Another
 from tests.facts import ASKED
 
 
@@ -92,23 +93,23 @@ def test_dragging_and_typing_a_box_both_crop_and_the_numbers_follow(panel):
     assert panel.query["box"][2] == pytest.approx(0.8, abs=0.01)
     panel.do({"do": "crop", "box": None})
     assert panel.session.query.box is None
-    assert panel.query["box"] == []
+    assert panel.query["box"] == ()
 
 
 def test_every_control_changes_the_call_that_is_shown(panel):
-    panel.do({"do": "set", "field": "limit", "value": 4})
-    panel.do({"do": "set", "field": "least_similarity", "value": 0.25})
+    panel.do({"do": "change", "limit": 4})
+    panel.do({"do": "change", "least_similarity": 0.25})
     panel.do({"do": "allow", "field": "category", "values": ["mug"]})
-    panel.do({"do": "between", "field": "elevation", "low": 10, "high": 40, "n": 1})
+    panel.do({"do": "between", "field": "elevation", "low": 10, "high": 40})
     for words in ("limit=4", "'radius': 0.249999", 'category in ["mug"] and elevation >= 10 and elevation <= 40'):
         assert words in panel.call
     on = [one["name"] for one in panel.facets["on"]]
     assert on == ["category: mug", "elevation: 10 to 40", "similarity from 0.25"]
     for one in panel.facets["on"]:
-        panel.do({"do": "remove", "field": one["field"], "value": one["value"]})
+        panel.do(one["undo"])
     assert panel.session.filter is None
     assert panel.facets["on"] == []
-    assert panel.settings["least_similarity"] == 0
+    assert panel.settings["least_similarity"] is None
 
 
 def test_a_chip_counts_its_value_in_the_results_and_in_the_collection(panel):
@@ -119,21 +120,44 @@ def test_a_chip_counts_its_value_in_the_results_and_in_the_collection(panel):
     panel.do({"do": "allow", "field": "color", "values": ["red", "blue"]})
     colors = next(group for group in panel.facets["groups"] if group["field"] == "color")["values"]
     assert {one["value"] for one in colors if one["on"]} == {"red", "blue"} == {colors[0]["value"], colors[1]["value"]}
-    panel.do({"do": "remove", "field": "color", "value": "red"})
+    panel.do(next(one["undo"] for one in panel.facets["on"] if one["name"] == "color: red"))
     assert panel.session.settings.allowed["color"] == ("blue",)
 
 
 def test_compared_hits_stand_side_by_side_and_those_in_both_are_marked(panel):
-    panel.do({"do": "set", "field": "beside", "value": "middle"})
+    panel.do({"do": "change", "beside": "middle"})
     left, right = ({item["title"]: item["both"] for item in items(panel, column)} for column in (0, 1))
     assert {path for path, both in left.items() if both} == left.keys() & right.keys()
     assert {path for path, both in right.items() if both} == left.keys() & right.keys()
     assert panel.wall["columns"][1]["title"] == "only its middle"
     assert f"{len(left.keys() & right.keys())} in both" in panel.wall["columns"][0]["note"]
-    panel.do({"do": "why", "key": items(panel, 1)[-1]["key"]})
-    assert "they agree most" in panel.detail["why"]
-    panel.do({"do": "set", "field": "beside", "value": ""})
+    last = panel.session.beside[-1]
+    panel.do({"do": "why", "key": str(last.id), "column": 1})
+    assert panel.detail["why"] == str(panel.session.why(last))
+    assert panel.detail["column"] == 1
+    panel.do({"do": "change", "beside": ""})
     assert len(panel.wall["columns"]) == 1
+
+
+def test_a_comparison_that_fails_says_why_in_its_column(panel):
+    panel.session._collections["another"] = "dropped"
+    panel.session.extractors["another"] = Another(panel.session.extractor)
+    panel.do({"do": "change", "beside": "network another"})
+    assert (panel.status["state"], len(items(panel)), items(panel, 1)) == ("found", 10, [])
+    assert "dropped" in panel.wall["columns"][1]["problem"]
+
+
+def test_values_are_shown_with_spaces_where_a_person_reads_them(panel):
+    """Names of files stay as they are."""
+    panel.do({"do": "find", "text": "analog clock"})
+    assert panel.status["message"].endswith("of the category 'alarm clock'.")
+    panel.do({"do": "allow", "field": "category", "values": ["alarm_clock"]})
+    assert panel.facets["on"][0]["name"] == "category: alarm clock"
+    first = items(panel)[0]
+    assert (first["caption"], first["alt"].count("_"), first["title"].count("_")) == ("alarm clock", 0, 3)
+    panel.do({"do": "details", "key": first["key"]})
+    assert panel.detail["rows"]["category"] == "alarm clock"
+    assert "alarm_clock" in panel.detail["rows"]["file"]
 
 
 def test_a_box_that_was_refused_is_not_left_on_the_picture(panel):
@@ -229,7 +253,7 @@ def test_only_a_failed_search_can_be_tried_again_not_a_refused_file(panel):
     panel.do({"do": "file", "name": "half.jpg", "size": 9}, [b"no picture"])
     assert (panel.status["state"], panel.status["again"]) == ("failed", False)
     panel.session.client = Memora("k", "p", "http://127.0.0.1:9")
-    panel.do({"do": "set", "field": "limit", "value": 3})
+    panel.do({"do": "change", "limit": 3})
     assert panel.status["again"]
 
 
@@ -239,7 +263,7 @@ def test_earlier_queries_are_shown_and_one_click_goes_back_to_one(panel):
     for rank in (1, 2):
         panel.do({"do": "more", "key": keys(panel)[rank]})
     assert [item["alt"] for item in panel.earlier] == ["back to images/mug/mug_03.jpg", "back to mug_1.jpg"]
-    panel.do({"do": "back_to", "key": "2"})
+    panel.do({"do": "back", "steps": 2})
     assert keys(panel) == first
     assert panel.earlier == []
 

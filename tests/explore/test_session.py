@@ -437,7 +437,7 @@ def test_numbers_get_a_range_that_the_filter_says(mug):
     ],
 )
 def test_a_part_is_named_in_words(box, where):
-    assert Query("x", Image.new("RGB", (100, 100)), box=box).where == where
+    assert Query("x", Image.new("RGB", (100, 100))).cut(box).where == where
     assert Query("x", Image.new("RGB", (100, 100))).where == ""
 
 
@@ -462,6 +462,37 @@ def test_a_search_is_compared_with_the_same_picture_changed(mug):
     assert [hit.id for hit in mug.beside] == first != ids(mug)
     mug.change(beside="")
     assert mug.beside == []
+
+
+def test_a_comparison_that_fails_leaves_the_search_itself_and_says_why(mug):
+    """Two networks: the second one's collection is dropped by somebody else."""
+    first, mug._collections = ids(mug), mug._collections | {"another": "dropped"}
+    mug.extractors["another"] = Another(mug.extractor)
+    mug.change(beside="network another")
+    assert (mug.state, ids(mug), mug.beside) == ("found", first, [])
+    assert "dropped" in mug.searches[1].problem
+    mug.change(beside="mirrored")
+    assert (mug.searches[1].problem, len(mug.beside)) == ("", 10)
+
+
+class Another:
+    """The same network by another name."""
+
+    name = "another"
+
+    def __init__(self, network) -> None:
+        self.embed, self.dim, self.feature_map = network.embed, network.dim, network.feature_map
+
+
+def test_why_compares_with_what_the_hit_was_found_by(mug):
+    """Of the mirrored query, places on the left are those on the right of the query itself."""
+    mug.change(beside="mirrored")
+    key = next(iter({hit.id for hit in mug.hits} & {hit.id for hit in mug.beside}))
+    one, other = (next(hit for hit in hits if hit.id == key) for hits in (mug.hits, mug.beside))
+    found, mirrored = mug.why(one), mug.why(other)
+    assert found.similarity == pytest.approx(one.distance, abs=2e-3)
+    assert mirrored.similarity == pytest.approx(other.distance, abs=2e-3)
+    assert np.abs(found.query - mirrored.query[:, ::-1]).mean() < np.abs(found.query - mirrored.query).mean()
 
 
 # as text
@@ -494,11 +525,25 @@ def test_an_upload_can_not_be_restored_and_the_message_says_so(session):
     session.restore("?" + text)
     assert "my mug.jpg was on your machine only" in session.message
     assert session.settings.limit == 3
+    session.change(limit=4)
+    assert session.message.startswith("4 pictures most like"), "the next search has the last word"
 
 
 @pytest.mark.parametrize(
     "text",
-    ["id=x", "id=5&limit=999", "only.color=no_such", "between.elevation=1", "network=none", "part=1,2&id=5", "least=x"],
+    [
+        "id=x",
+        "id=5&limit=999",
+        "only.color=no_such",
+        "between.elevation=1",
+        "network=none",
+        "part=1,2&id=5",
+        "least=x",
+        "beside=upside+down",
+        "beside=network+none",
+        "beside=metric+none",
+        "metric=none",
+    ],
 )
 def test_an_address_that_does_not_fit_is_refused_and_nothing_changes(mug, text):
     before, hits = mug.settings, ids(mug)
@@ -690,7 +735,7 @@ def test_back_at_a_large_picture_the_hits_are_the_same_and_so_is_the_part(sessio
 
 @pytest.mark.parametrize("box", [(2039, 1527, 2047, 1535), (0, 0, 8, 8), (2040, 0, 2048, 1536)])
 def test_a_tiny_part_of_a_large_picture_is_kept_as_a_part(box):
-    query = replace(Query("x", large(0)), box=box).small()
+    query = Query("x", large(0)).cut(box).small()
     assert min(query.part.size) >= 1
     left, top, right, bottom = query.box
     assert 0 <= left < right <= 768
