@@ -1,11 +1,14 @@
-"""What a feature extractor is, and the half that all of them share: decode ahead of the network, work in batches."""
+"""What a feature extractor is, and the half that all of them share: pictures in batches, each batch in a thread."""
 
 import copy
 import functools
+import itertools
 import os
+import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -57,7 +60,7 @@ class FeatureMap:
 
 
 class NetworkExtractor:
-    """Decodes pictures in threads, and runs a network on them in batches, in the precision asked for.
+    """Shares batches of pictures out among threads, which decode them and run a network, in the precision asked for.
 
     A subclass loads its model, calls `_set_up`, and says how a picture becomes the network's input and its output a
     vector: `_prepare`, `_pixels`, `_features`, `_to_bfloat16`, `_map`.
@@ -66,7 +69,9 @@ class NetworkExtractor:
     name: str
     dim: int
     model: Any
-    batch_size = 8  # on two cores as fast as 16, with half the memory
+    batch_size = 8  # pictures of all threads together; on two cores as fast as 16, with half the memory
+    _workers, _shares = 2, 1  # threads, and among how many of them batch_size is divided
+    _alone: Callable[[], AbstractContextManager]  # surrounds the network in a thread
 
     def _set_up(self, model: Any, precision: str, backend: str) -> None:
         """Take the model to a GPU where there is one, and make the network as fast as asked for."""
@@ -75,6 +80,7 @@ class NetworkExtractor:
         self.device = torch.device("cpu" if backend == "openvino" else gpu)
         self.model = model.eval().to(self.device).requires_grad_(False)
         self._network = self._exact()
+        self._share_out(on_cpu=gpu == "cpu" and backend == "torch")
         if (precision, backend) == ("float32", "torch"):
             return
         pixels = self._pixels([self._prepare(picture) for picture in _samples(self.batch_size)])
@@ -87,6 +93,21 @@ class NetworkExtractor:
             else:
                 rough = functools.partial(self._features, self._to_bfloat16(copy.deepcopy(self.model)))
             self._network = faster(self._network, rough, pixels)
+
+    def _share_out(self, *, on_cpu: bool) -> None:
+        """Choose how many threads work on batches, and how the network runs in each.
+
+        PyTorch divides each layer among the cores, and they wait for each other after each. A batch for each core
+        leaves nothing to wait for. What brings threads of its own, OpenVINO or a GPU, takes one batch at a time.
+        """
+        if on_cpu:
+            from threadpoolctl import ThreadpoolController  # comes with scikit-learn
+
+            self._workers = self._shares = import_torch().get_num_threads()
+            self._alone = functools.partial(ThreadpoolController().limit, limits=1, user_api="openmp")
+        else:
+            lock = threading.Lock()
+            self._alone = lambda: lock
 
     def embed(self, images: Iterable[Source]) -> np.ndarray:
         """Turn pictures into vectors.
@@ -110,33 +131,31 @@ class NetworkExtractor:
         """
         if isinstance(images, str | bytes | os.PathLike):  # a text would be taken for a list of one-letter paths
             raise TypeError("embed takes several pictures: put a single one into a list, embed([picture])")
-        torch = import_torch()
+        # If a PIL image is given twice, two threads must not load it at once.
+        opened = (open_image(image) if isinstance(image, Image.Image) else image for image in images)
+        few = max(1, self.batch_size // self._shares)
+        batches = iter(lambda: list(itertools.islice(opened, few)), [])
         vectors = [np.empty((0, self.dim), np.float32)]
-        with torch.inference_mode():
-            for batch in self._batches(images):
-                features = self._network(self._pixels(batch))
-                vectors.append(torch.nn.functional.normalize(features.float(), dim=1).cpu().numpy())
+        first, second = next(batches, []), next(batches, [])
+        if first and not second:  # nothing to share out
+            return self._vectors(first)
+        ahead: deque[Future] = deque()
+        with ThreadPoolExecutor(self._workers) as pool:
+            for batch in itertools.chain(filter(None, (first, second)), batches):
+                ahead.append(pool.submit(self._vectors, batch))
+                if len(ahead) > self._workers:
+                    vectors.append(ahead.popleft().result())
+            vectors += [one.result() for one in ahead]
         return np.concatenate(vectors)
 
-    def _batches(self, images: Iterable[Source]) -> Iterator[list[Any]]:
-        """Prepare pictures in threads, two batches ahead of the network (Pillow decodes without holding the GIL)."""
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            ahead: deque = deque()
-            batch = []
-            for image in images:
-                if isinstance(image, Image.Image):  # if it is given twice, two threads must not load it at once
-                    image = open_image(image)
-                ahead.append(pool.submit(self._prepare, image))
-                if len(ahead) > 2 * self.batch_size:
-                    batch.append(ahead.popleft().result())
-                if len(batch) == self.batch_size:
-                    yield batch
-                    batch = []
-            while ahead:
-                batch.append(ahead.popleft().result())
-                if len(batch) == self.batch_size or not ahead:
-                    yield batch
-                    batch = []
+    def _vectors(self, images: list[Source]) -> np.ndarray:
+        """Return the vectors of one batch, computed in this thread."""
+        torch = import_torch()
+        with torch.inference_mode():
+            pixels = self._pixels([self._prepare(image) for image in images])
+            with self._alone():
+                features = self._network(pixels)
+            return torch.nn.functional.normalize(features.float(), dim=1).cpu().numpy()
 
     def feature_map(self, image: Source) -> FeatureMap:
         """Return what the network sees at each place of one picture.

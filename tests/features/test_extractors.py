@@ -337,6 +337,21 @@ def test_a_generator_is_read_as_the_network_goes_not_all_at_once(extractor, monk
     assert at_each_batch[0] <= 3 * extractor.batch_size + 1  # memory does not grow with the collection
 
 
+@pytest.mark.parametrize("count", [1, 14])
+def test_a_user_s_own_number_of_torch_threads_is_left_alone(extractor, count, monkeypatch):
+    before, during = torch.get_num_threads(), []
+    network = extractor._network
+
+    def watched(pixels: torch.Tensor) -> torch.Tensor:
+        during.append(torch.get_num_threads())
+        return network(pixels)
+
+    monkeypatch.setattr(extractor, "_network", watched)
+    extractor.embed(FILES[:count])
+    assert set(during) == {1}, "a core for each batch"
+    assert torch.get_num_threads() == before
+
+
 def test_one_pil_picture_given_several_times_is_not_damaged_by_the_threads(extractor):
     noise = Image.effect_noise((1200, 1200), 50).convert("RGB")
     buffer = io.BytesIO()
