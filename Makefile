@@ -125,8 +125,8 @@ lint: $(WITH)dev ## check style, types and spelling only
 notebooks: $(WITH)test ## execute the notebooks from a clean state and store their outputs
 	$(BIN)/python -m tests.execute_notebooks
 
-bench: $(WITH)bench $(WITH)peers ## measure speed and recall beside baselines; writes benchmarks/RESULTS.md
-	$(BIN)/python -m benchmarks $(BENCH)
+bench: $(WITH)bench $(WITH)peers ## measure speed and recall beside baselines; writes benchmarks/RESULTS.md; BEFORE=commit beside that
+	$(BIN)/python -m benchmarks $(if $(BEFORE),--before $(BEFORE)) $(BENCH)
 
 site: $(WITH)site ## the course as static pages, in dist/site
 	$(BIN)/python -m sphinx -q -c docs/site . dist/site

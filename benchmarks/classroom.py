@@ -107,8 +107,8 @@ def run(clients: int, rows: int, dim: int, searches: int, pause: float) -> dict[
                 done.result()
             took, used = time.perf_counter() - begun, sum(room.process.cpu_times()[:2])
     errors = sum((student.errors for student in students), Counter[str]())
-    for error, times in errors.items():
-        print(f"{times} x {error}", file=sys.stderr)
+    for error, often in errors.items():
+        print(f"{often} x {error}", file=sys.stderr)
     times = {call: 1000 * np.concatenate([s.seconds[call] for s in students]) for call in ("insert", "search")}
     return {
         "pause (s)": pause,

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 
-from benchmarks.measure import Table, isolated, target
+from benchmarks.measure import Table, Work, beside, in_turn, isolated, target
 from benchmarks.stores import BATCH, MemoraStore, stores
 from benchmarks.vectors import DIM, Vectors, embeddings, make
 
+BUDGET = 80.0  # seconds
 WHOLE = "the whole insert"
 PARTS = {  # what is shown: the file and the function that do it
     "rows to bytes": ("http.py", "_packed"),
@@ -26,23 +26,20 @@ PARTS = {  # what is shown: the file and the function that do it
 }
 
 
-def tables(rows: int, repeats: int, milvus: str | None) -> list[Table]:
+def tables(rows: int, repeats: int, milvus: str | None, before: Path | None = None) -> list[Table]:
     """Measure how fast rows go in, a thousand at a time, into an empty collection."""
     in_memory = ("numpy", "FAISS", "USearch")
     contenders = {name: made.store for name, made in stores(milvus).items() if name not in in_memory}
     with tempfile.TemporaryDirectory() as folder:
         vectors = make(*embeddings(), rows, Path(folder))
-        seconds: dict[str, list[float]] = {name: [] for name in [*contenders, "JSON alone"]}
-        peaks = dict.fromkeys(seconds, 0.0)
-        for _ in range(repeats):  # in turn: what slows the machine for a while slows them all
-            for name in seconds:
-                engine = milvus if "server" in name else None
-                run = (_json, vectors) if name == "JSON alone" else (_insert, contenders[name], vectors, engine)
-                took, peak = isolated(*run)
-                seconds[name].append(took)
-                peaks[name] = max(peaks[name], peak)
+        works = {
+            name: Work(_insert, (store, vectors, milvus if "server" in name else None))
+            for name, store in contenders.items()
+        }
+        works["JSON alone"] = Work(_json, (vectors,))
+        measured = in_turn(beside(works, "Memora, embedded", before), repeats, BUDGET)
         profile, _ = isolated(_profile, vectors)
-    speed = {name: rows / float(np.median(times)) for name, times in seconds.items()}
+    speed = {name: rows / row["seconds"] for name, row in measured.items()}
     ours, parts = speed["Memora, embedded"], 1 / (1 / speed["JSON alone"] + 1 / speed["LanceDB"])
     targets = [
         target("ingest at least 20,000 rows a second, embedded", ours >= 20_000, f"{ours:,.0f}"),
@@ -60,7 +57,7 @@ def tables(rows: int, repeats: int, milvus: str | None) -> list[Table]:
             f"Ingest: {rows:,} rows of {DIM} numbers",
             f"Inserted {BATCH:,} at a time, each contender in a process of its own. JSON alone: the requests' bodies "
             "encoded and decoded again with orjson, nothing stored; the kit's client sends vectors as bytes.",
-            [{"into": name, "rows/s": s, "peak MB": peaks[name]} for name, s in speed.items()],
+            [{"into": name, "rows/s": s, "peak MB": measured[name]["peak MB"]} for name, s in speed.items()],
             targets,
         ),
         Table(
@@ -73,7 +70,7 @@ def tables(rows: int, repeats: int, milvus: str | None) -> list[Table]:
     ]
 
 
-def _insert(maker: Callable[..., Any], vectors: Vectors, engine: str | None) -> float:
+def _insert(maker: Callable[..., Any], vectors: Vectors, engine: str | None) -> dict[str, float]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         options = {"engine": engine} if engine else {}
         store = maker(Path(home), DIM, **options)
@@ -82,7 +79,7 @@ def _insert(maker: Callable[..., Any], vectors: Vectors, engine: str | None) -> 
         start = time.perf_counter()
         for ids, part in batches:
             store.insert(ids, part)
-        return (time.perf_counter() - start) * vectors.count / (vectors.count - BATCH)
+        return {"seconds": (time.perf_counter() - start) * vectors.count / (vectors.count - BATCH)}
 
 
 def _profile(vectors: Vectors) -> list[dict[str, Any]]:
@@ -92,18 +89,20 @@ def _profile(vectors: Vectors) -> list[dict[str, Any]]:
         first, *batches = [*vectors.batches(BATCH)]
         store.insert(*first)
         profiler = cProfile.Profile()
-        profiler.runcall(lambda: [store.insert(*batch) for batch in batches])
-    spent = {(Path(file).name, name): row[3] for (file, _, name), row in pstats.Stats(profiler).stats.items()}
+        with profiler:
+            for batch in batches:
+                store.insert(*batch)
+    spent = {(Path(file).name, name): row[3] for (file, _, name), row in vars(pstats.Stats(profiler))["stats"].items()}
     parts = {part: spent[key] / len(batches) * 1000 for part, key in PARTS.items()}
     whole = parts.pop(WHOLE)
     shown = parts | {"the rest: checks, HTTP in this process, locks": whole - sum(parts.values()), WHOLE: whole}
     return [{"part": part, "ms": milliseconds} for part, milliseconds in shown.items()]
 
 
-def _json(vectors: Vectors) -> float:
+def _json(vectors: Vectors) -> dict[str, float]:
     batches = [*vectors.batches(BATCH)]
     start = time.perf_counter()
     for ids, part in batches:
         rows = [{"id": key, "vector": vector} for key, vector in zip(ids.tolist(), part, strict=True)]
         orjson.loads(orjson.dumps({"data": rows}, option=orjson.OPT_SERIALIZE_NUMPY))
-    return time.perf_counter() - start
+    return {"seconds": time.perf_counter() - start}

@@ -154,7 +154,8 @@ class Student:
             raise ConnectionError("the server could not be reached with an exercise's report")
 
     def _note(self, **_: Any) -> None:
-        self.kernel = self._client.km.provisioner.pid
+        manager: Any = self._client.km
+        self.kernel = manager.provisioner.pid
 
 
 class Flood:

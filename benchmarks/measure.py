@@ -1,23 +1,25 @@
 """What every benchmark needs: repeats, a process of its own, the machine's description, tables."""
 
-import multiprocessing
 import os
+import pickle
 import platform
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import psutil
 
 T = TypeVar("T")
+ROOT = Path(__file__).resolve().parents[1]
+BEFORE = "before: "  # a row's name begins so where an older commit was measured, in turn with the present one
 EVERY_ROW = "none: every row is looked at"  # where a table says which index is used
-PATIENCE = 8.0  # seconds for the calls of one contender
+PATIENCE = 4.0  # seconds for the calls of one contender
 PACKAGES = (
     *("torch", "transformers", "openvino", "numpy", "lancedb", "faiss-cpu", "usearch", "chromadb", "duckdb"),
     *("pymilvus", "milvus-lite", "milvus"),
@@ -74,29 +76,78 @@ def target(promise: str, kept: bool, measured: str) -> str:
     return f"{'met' if kept else '**not met**'}: {promise} (measured: {measured})"
 
 
-def medians(work: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Return the median seconds of each of several pieces of work, done in turn.
+def rounds(repeats: int, seconds: float) -> Iterator[int]:
+    """Count rounds: as many as asked for, fewer where they would take more than so many seconds, one at least."""
+    start = time.perf_counter()
+    for number in range(repeats):
+        if number and (time.perf_counter() - start) * (number + 1) / number > seconds:
+            return
+        yield number
+
+
+def medians(work: Mapping[str, Callable[[], Any]], repeats: int, budget: float = float("inf")) -> dict[str, float]:
+    """Return the median seconds of each of several pieces of work, done in turn, within a budget of seconds.
 
     In turn, so that what slows the machine for a while slows them all. A first round is not counted.
     """
     seconds: dict[str, list[float]] = {name: [] for name in work}
-    for counted in [False] + [True] * repeats:
+    for do in work.values():
+        do()
+    for _ in rounds(repeats, budget):
         for name, do in work.items():
             start = time.perf_counter()
             do()
-            if counted:
-                seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
-def latencies(do: Callable[[Any], Any], inputs: Sequence[Any], repeats: int) -> tuple[float, float]:
+class Work(NamedTuple):
+    """A function that returns a dict of figures, what it is given, and the checkout of the kit that it measures."""
+
+    function: Callable[..., dict[Any, Any]]
+    arguments: tuple = ()
+    tree: Path = ROOT
+
+
+def beside(works: dict[str, Work], name: str, before: Path | None) -> dict[str, Work]:
+    """Add what measures the same in an older checkout, if there is one."""
+    return works | ({BEFORE + name: works[name]._replace(tree=before)} if before else {})
+
+
+def in_turn(works: dict[str, Work], repeats: int, budget: float) -> dict[str, dict[Any, Any]]:
+    """Run each in processes of its own, in turn, and return the median of each of its figures, and of its peak memory.
+
+    What an older checkout can't do is left out.
+    """
+    runs: dict[str, list[dict[Any, float]]] = {name: [] for name in works}
+    for _ in rounds(repeats, budget):
+        for name, work in works.items():
+            print(f"  {name}", file=sys.stderr, flush=True)
+            try:
+                measured, peak = isolated(work.function, *work.arguments, tree=work.tree)
+            except subprocess.CalledProcessError:
+                if work.tree == ROOT:
+                    raise
+                print(f"  {name}: can't be measured", file=sys.stderr, flush=True)
+                continue
+            runs[name].append(measured | {"peak MB": peak})
+    return {
+        name: {key: statistics.median(run[key] for run in made) for key in made[0]}
+        for name, made in runs.items()
+        if made
+    }
+
+
+def latencies(
+    do: Callable[[Any], Any], inputs: Sequence[Any], repeats: int, patience: float = PATIENCE
+) -> tuple[float, float]:
     """Return the median and the 95th percentile, in milliseconds, of one call after another.
 
-    Each input is tried `repeats` times, or until PATIENCE is over: what takes a second needs no thousand tries.
+    Each input is tried `repeats` times, or until `patience` seconds are over: what takes one needs no thousand tries.
     """
     do(inputs[0])  # the first call prepares things
     times: list[float] = []
-    end = time.perf_counter() + PATIENCE
+    end = time.perf_counter() + patience
     for each in list(inputs) * repeats:
         start = time.perf_counter()
         do(each)
@@ -106,18 +157,29 @@ def latencies(do: Callable[[Any], Any], inputs: Sequence[Any], repeats: int) -> 
     return statistics.median(times), statistics.quantiles(times, n=20, method="inclusive")[-1]
 
 
-def isolated(function: Callable[..., T], *arguments: Any) -> tuple[T, float]:
+CALL = """
+import os, pickle, sys
+answer = os.fdopen(os.dup(1), "wb")
+os.dup2(2, 1)  # what the work prints is no answer
+function, arguments = pickle.load(sys.stdin.buffer)
+from benchmarks.measure import peak_memory
+answer.write(pickle.dumps((function(*arguments), peak_memory())))
+"""
+
+
+def isolated(function: Callable[..., T], *arguments: Any, tree: Path = ROOT) -> tuple[T, float]:
     """Run a function in a process of its own; return what it returns, and that process' peak memory in MB.
 
-    So no contender sees another's caches, threads or memory. The function must be importable.
+    So no contender sees another's caches, threads or memory. The function must be importable, in `tree`.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        It failed; its own error was printed.
     """
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
-        return pool.submit(_with_peak, function, *arguments).result()
-
-
-def _with_peak(function: Callable[..., T], *arguments: Any) -> tuple[T, float]:
-    return function(*arguments), peak_memory()
+    call = pickle.dumps((function, arguments))
+    done = subprocess.run([sys.executable, "-c", CALL], cwd=tree, input=call, stdout=subprocess.PIPE, check=True)
+    return pickle.loads(done.stdout)
 
 
 def peak_memory() -> float:

@@ -1,41 +1,50 @@
 """Rows found: how fast, how exact, at what size; and how many a second for how many clients."""
 
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import EVERY_ROW, Table, isolated, latencies, target
+from benchmarks.measure import BEFORE, EVERY_ROW, PATIENCE, Table, Work, beside, in_turn, latencies, target
 from benchmarks.stores import BATCH, NPROBE, LanceStore, MemoraStore, stores
 from benchmarks.vectors import DIM, Vectors, embeddings, make
 from helpers.connect import playground
 from helpers.quality.metrics import index_recall
 
 NLIST = {10_000: 128, 100_000: 512, 1_000_000: 1024}  # from sqrt(n), in powers of two; none up to 1,000 rows
-EXACT_TOO = 100_000  # up to here every index is measured beside exact search in the same store
-LARGE_TOO = ("FAISS", "LanceDB", "Memora, embedded")  # also measured at more rows
+KIT = "Memora, embedded"
+SMALL = 10_000  # up to here the kit is measured beside an older checkout of its own
+EXACT_TOO = 100_000  # up to here every index is measured beside exact search in the same store,
+SLOWLY = ("Milvus server", "Memora, on the Milvus server")  # but not in these: it fills them a second time
+LARGE_TOO = ("FAISS", "LanceDB", KIT)  # also measured at more rows
 CLIENTS = (1, 8, 32)
+ROUNDS = 3  # of all contenders at one size, where there is time
 SECONDS = 4.0  # of each measurement of clients
+BUDGETS = {10_000: 200.0, 100_000: 420.0}  # seconds at so many rows; 100 at fewer
 
 
-def tables(sizes: list[int], repeats: int, milvus: str | None) -> list[Table]:
+def tables(sizes: list[int], repeats: int, milvus: str | None, before: Path | None = None) -> Iterator[Table]:
     """Measure searches one after another at each size, then by several clients at once."""
     with tempfile.TemporaryDirectory() as folder:
         embedded = embeddings()
-        made = [make(*embedded, size, Path(folder)) for size in sizes]
-        found = [_at_size(vectors, repeats, milvus) for vectors in made]
-        return [*found, _clients(max((v for v in made if v.count <= 100_000), key=lambda v: v.count))]
+        largest = None
+        for size in sizes:
+            vectors = make(*embedded, size, Path(folder))
+            yield _at_size(vectors, repeats, milvus, before)
+            if size <= 100_000 and (largest is None or size > largest.count):
+                largest = vectors
+        if largest:
+            yield _clients(largest, before)
 
 
-def _at_size(vectors: Vectors, repeats: int, milvus: str | None) -> Table:
+def _at_size(vectors: Vectors, repeats: int, milvus: str | None, before: Path | None) -> Table:
     nlist = NLIST.get(vectors.count, max(1, round(vectors.count**0.5))) if vectors.count > 1_000 else None
-    rows = []
+    works = {}
     for name, contender in stores(milvus).items():
         if vectors.count > EXACT_TOO and name not in LARGE_TOO:
             continue  # at a million rows they take a second and more for each search, or minutes to fill
@@ -43,35 +52,40 @@ def _at_size(vectors: Vectors, repeats: int, milvus: str | None) -> Table:
             if (index == "IVF_FLAT" and nlist is None) or (index == "exact" and _slow(name, vectors.count, nlist)):
                 continue
             lists, engine = nlist if index == "IVF_FLAT" else None, milvus if "server" in name else None
-            print(f"  {vectors.count:,} rows, {name}, {index}", file=sys.stderr, flush=True)
-            measured, peak = isolated(_search, contender.store, vectors, lists, repeats, engine)
             said = {"exact": EVERY_ROW, "HNSW": "HNSW, its defaults", "IVF_FLAT": f"IVF_FLAT, nlist {lists}"}[index]
-            rows.append({"in": name, "index": said, **measured, "peak MB": peak})
+            works[f"{name}: {said}"] = Work(_search, (contender.store, vectors, lists, repeats, engine))
+    exact = f"{KIT}: {EVERY_ROW}"
+    works = beside(works, exact, before if vectors.count <= SMALL else None)
+    measured = in_turn(works, ROUNDS, BUDGETS.get(vectors.count, 100.0))
+    rows = []
+    for name, row in measured.items():
+        store, _, said = name.removeprefix(BEFORE).partition(": ")
+        rows.append({"in": (BEFORE if name.startswith(BEFORE) else "") + store, "index": said, **row})
     return Table(
         f"search_{vectors.count}",
         f"Search: {vectors.count:,} rows of {DIM} numbers",
         f"One search after another for the ten nearest by cosine: {len(vectors.queries)} queries, {repeats} times or "
-        f"for 8 s. Lists: nprobe {NPROBE}, Memora's default, which is not asked for there. Each contender in a "
-        "process of its own.",
+        f"for {PATIENCE:.0f} s. Lists: nprobe {NPROBE}, Memora's default, which is not asked for there. Each contender "
+        "in a process of its own, several times where that takes little.",
         rows,
         _targets(vectors.count, rows),
     )
 
 
 def _slow(name: str, count: int, nlist: int | None) -> bool:
-    """Say whether exact search is left out: at a million rows, and where Milvus Lite has an index."""
-    return count > EXACT_TOO or (name == "Milvus Lite" and nlist is not None)
+    """Say whether exact search is left out: at a million rows, beside Milvus Lite's index, where filling takes long."""
+    return count > EXACT_TOO or (name == "Milvus Lite" and nlist is not None) or (count > SMALL and name in SLOWLY)
 
 
 def _targets(count: int, rows: list[dict[str, Any]]) -> list[str]:
     if count <= 10_000:
         exact = {row["in"]: row["p50 ms"] for row in rows if row["index"] == EVERY_ROW}
-        more = exact["Memora, embedded"] - exact["LanceDB"]
+        more = exact[KIT] - exact["LanceDB"]
         return [target("exact search at most 1 ms over raw LanceDB", more <= 1, f"{more:.2f} ms")]
     by_name = {row["in"]: row for row in rows if row["index"].startswith("IVF")}
-    if count not in (100_000, 1_000_000) or "Memora, embedded" not in by_name:
+    if count not in (100_000, 1_000_000) or KIT not in by_name:
         return []
-    ours = by_name["Memora, embedded"]
+    ours = by_name[KIT]
     recall = f"recall@10 {ours['recall@10']:.3f}"
     if count == 1_000_000:
         kept = ours["p50 ms"] <= 25 and ours["recall@10"] >= 0.95 and ours["peak MB"] < 4_000
@@ -103,22 +117,28 @@ def _search(
         filled = time.perf_counter()
         store.build(nlist)
         built = time.perf_counter()
-        found = [store.search(query) for query in vectors.queries]
-        median, p95 = latencies(store.search, vectors.queries, repeats)
+        found: dict[int, list[int]] = {}
+        numbers = range(len(vectors.queries))
+        median, p95 = latencies(
+            lambda number: found.update({number: store.search(vectors.queries[number])}), numbers, repeats
+        )
         return {
             "fill s": filled - start,
             "build s": built - filled,
             "p50 ms": median,
             "p95 ms": p95,
-            "recall@10": float(np.mean(index_recall(found, vectors.exact))),
+            "recall@10": float(np.mean(index_recall([*found.values()], vectors.exact[[*found]].tolist()))),
         }
 
 
-def _clients(vectors: Vectors) -> Table:
-    rows = []
-    for name, function in (("LanceDB, threads of one process", _lance), ("Memora, served, over HTTP", _served)):
-        measured, peak = isolated(function, vectors)
-        rows += [{"what": name, "clients": count, **row, "peak MB": peak} for count, row in measured.items()]
+def _clients(vectors: Vectors, before: Path | None) -> Table:
+    served = "Memora, served, over HTTP"
+    works = {"LanceDB, threads of one process": Work(_lance, (vectors,)), served: Work(_served, (vectors,))}
+    rows: list[dict[str, Any]] = []
+    for name, measured in in_turn(beside(works, served, before), 1, 0).items():
+        for count in CLIENTS:
+            row = {column: measured[count, column] for column in ("searches/s", "p50 ms", "p95 ms")}
+            rows.append({"what": name, "clients": count, **row, "peak MB": measured["peak MB"]})
     note = (
         f"Searches as fast as each client can, for {SECONDS:.0f} s, IVF_FLAT. Clients and server share this machine's "
         "cores. Clients are threads of one process; the server is another, whose memory is not counted."
@@ -128,21 +148,25 @@ def _clients(vectors: Vectors) -> Table:
     return Table("clients", f"Several clients at once: {vectors.count:,} rows of {DIM} numbers", note, rows, targets)
 
 
-def _lance(vectors: Vectors) -> dict[int, dict[str, float]]:
+def _lance(vectors: Vectors) -> dict[Any, float]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         store = LanceStore(Path(home), DIM)
         for ids, part in vectors.batches(BATCH):
             store.insert(ids, part)
         store.build(NLIST.get(vectors.count))
-        return {count: _load(store.search, vectors, count) for count in CLIENTS}
+        return _loads(store.search, vectors)
 
 
-def _served(vectors: Vectors) -> dict[int, dict[str, float]]:
+def _served(vectors: Vectors) -> dict[Any, float]:
     store = MemoraStore(Path(), DIM, client=playground(served=True))
     for ids, part in vectors.batches(BATCH):
         store.insert(ids, part)
     store.build(NLIST.get(vectors.count))
-    return {count: _load(store.search, vectors, count) for count in CLIENTS}
+    return _loads(store.search, vectors)
+
+
+def _loads(search: Callable[[np.ndarray], Any], vectors: Vectors) -> dict[Any, float]:
+    return {(count, column): value for count in CLIENTS for column, value in _load(search, vectors, count).items()}
 
 
 def _load(search: Callable[[np.ndarray], Any], vectors: Vectors, count: int) -> dict[str, float]:

@@ -33,7 +33,8 @@ class NumpyStore:
     """Brute force: one product of the matrix with the query."""
 
     def __init__(self, home: Path, dim: int) -> None:
-        self.ids, self.vectors = [], []
+        self.ids: list[np.ndarray] = []
+        self.vectors: list[np.ndarray] = []
 
     def insert(self, ids: np.ndarray, vectors: np.ndarray) -> None:
         self.ids.append(ids)
@@ -55,8 +56,9 @@ class FaissStore:
     def __init__(self, home: Path, dim: int) -> None:
         import faiss
 
-        self.faiss, self.dim, self.vectors = faiss, dim, []
-        self.index = faiss.IndexFlatIP(dim)
+        self.faiss, self.dim = faiss, dim
+        self.vectors: list[np.ndarray] = []
+        self.index: Any = faiss.IndexFlatIP(dim)
 
     def insert(self, ids: np.ndarray, vectors: np.ndarray) -> None:
         self.vectors.append(vectors)
@@ -145,7 +147,8 @@ class LanceStore:
         import lancedb
         import pyarrow as pa
 
-        self.pa, self.dim, self.nlist = pa, dim, None
+        self.pa, self.dim = pa, dim
+        self.nlist: int | None = None
         vector = pa.field("vector", pa.list_(pa.float32(), dim), nullable=False)
         self.schema = pa.schema([pa.field("id", pa.int64(), nullable=False), vector])
         database = lancedb.connect(home, read_consistency_interval=timedelta(0))
@@ -164,7 +167,8 @@ class LanceStore:
             self.table.create_index("vector", config=IvfFlat(distance_type="cosine", num_partitions=nlist))
 
     def search(self, vector: np.ndarray) -> list[int]:
-        search = self.table.search(vector, vector_column_name="vector").distance_type("cosine").limit(10)
+        search: Any = self.table.search(vector, vector_column_name="vector")
+        search = search.distance_type("cosine").limit(10)
         search = search.nprobes(NPROBE) if self.nlist else search.bypass_vector_index()
         return search.select(["id", "_distance"]).to_arrow()["id"].to_pylist()
 
