@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
+from threadpoolctl import ThreadpoolController  # comes with scikit-learn
 
 from helpers.features.faster import Network, faster, import_torch, openvino_network
 from helpers.images import DATA, Source, open_image
@@ -69,9 +70,8 @@ class NetworkExtractor:
     name: str
     dim: int
     model: Any
-    batch_size = 8  # pictures of all threads together; on two cores as fast as 16, with half the memory
-    _workers, _shares = 2, 1  # threads, and among how many of them batch_size is divided
-    _alone: Callable[[], AbstractContextManager]  # surrounds the network in a thread
+    batch_size = 8  # on two cores as fast as 16, with half the memory
+    _alone: Callable[[], AbstractContextManager]  # surrounds the network in each thread
 
     def _set_up(self, model: Any, precision: str, backend: str) -> None:
         """Take the model to a GPU where there is one, and make the network as fast as asked for."""
@@ -80,7 +80,14 @@ class NetworkExtractor:
         self.device = torch.device("cpu" if backend == "openvino" else gpu)
         self.model = model.eval().to(self.device).requires_grad_(False)
         self._network = self._exact()
-        self._share_out(on_cpu=gpu == "cpu" and backend == "torch")
+        # PyTorch divides each layer among the cores, which wait for each other after it. A picture for each core leaves
+        # nothing to wait for. OpenVINO and GPUs have threads of their own: they take one batch at a time.
+        if gpu == "cpu" and backend == "torch":
+            self._at_once, self._threads = 1, torch.get_num_threads()
+            self._alone = functools.partial(ThreadpoolController().limit, limits=1, user_api="openmp")
+        else:
+            self._at_once, self._threads, lock = self.batch_size, 2, threading.Lock()
+            self._alone = lambda: lock
         if (precision, backend) == ("float32", "torch"):
             return
         pixels = self._pixels([self._prepare(picture) for picture in _samples(self.batch_size)])
@@ -93,21 +100,6 @@ class NetworkExtractor:
             else:
                 rough = functools.partial(self._features, self._to_bfloat16(copy.deepcopy(self.model)))
             self._network = faster(self._network, rough, pixels)
-
-    def _share_out(self, *, on_cpu: bool) -> None:
-        """Choose how many threads work on batches, and how the network runs in each.
-
-        PyTorch divides each layer among the cores, and they wait for each other after each. A batch for each core
-        leaves nothing to wait for. What brings threads of its own, OpenVINO or a GPU, takes one batch at a time.
-        """
-        if on_cpu:
-            from threadpoolctl import ThreadpoolController  # comes with scikit-learn
-
-            self._workers = self._shares = import_torch().get_num_threads()
-            self._alone = functools.partial(ThreadpoolController().limit, limits=1, user_api="openmp")
-        else:
-            lock = threading.Lock()
-            self._alone = lambda: lock
 
     def embed(self, images: Iterable[Source]) -> np.ndarray:
         """Turn pictures into vectors.
@@ -133,17 +125,15 @@ class NetworkExtractor:
             raise TypeError("embed takes several pictures: put a single one into a list, embed([picture])")
         # If a PIL image is given twice, two threads must not load it at once.
         opened = (open_image(image) if isinstance(image, Image.Image) else image for image in images)
-        few = max(1, self.batch_size // self._shares)
-        batches = iter(lambda: list(itertools.islice(opened, few)), [])
-        vectors = [np.empty((0, self.dim), np.float32)]
-        first, second = next(batches, []), next(batches, [])
-        if first and not second:  # nothing to share out
-            return self._vectors(first)
-        ahead: deque[Future] = deque()
-        with ThreadPoolExecutor(self._workers) as pool:
-            for batch in itertools.chain(filter(None, (first, second)), batches):
+        batches = iter(lambda: list(itertools.islice(opened, self._at_once)), [])
+        start = list(itertools.islice(batches, 2))
+        if len(start) == 1:  # nothing to share out
+            return self._vectors(start[0])
+        vectors, ahead = [np.empty((0, self.dim), np.float32)], deque[Future]()
+        with ThreadPoolExecutor(self._threads) as pool:
+            for batch in itertools.chain(start, batches):
                 ahead.append(pool.submit(self._vectors, batch))
-                if len(ahead) > self._workers:
+                if len(ahead) > self._threads:
                     vectors.append(ahead.popleft().result())
             vectors += [one.result() for one in ahead]
         return np.concatenate(vectors)

@@ -104,22 +104,22 @@ def fused(model: Any) -> Network | None:
         options = (conv.padding, conv.stride, conv.dilation, conv.groups)
         return (lay_out(conv.weight, *options), conv.bias, *options, *then)
 
-    stem, head = layer(model._conv_stem, clip), layer(model._conv_head, clip)
-    blocks = []
+    blocks = [([layer(model._conv_stem, clip)], False)]
     for block in model._blocks:
         inner = [layer(block._expand_conv, clip)] if hasattr(block, "_expand_conv") else []
         inner += [layer(block._depthwise_conv, clip), layer(block._project_conv, nothing)]
         told = block._block_args
         blocks.append((inner, block.id_skip and told.stride == 1 and told.input_filters == told.output_filters))
 
-    def network(pixels: Any) -> Any:
-        x = convolve(pixels, *stem)
+    blocks.append(([layer(model._conv_head, clip)], False))
+
+    def network(x: Any) -> Any:
         for inner, skips in blocks:
             y = x
             for one in inner:
                 y = convolve(y, *one)
             x = y.add_(x) if skips else y
-        return convolve(x, *head)
+        return x
 
     return network
 
