@@ -19,7 +19,7 @@ from helpers.images import load_folder
 PICTURES = {"efficientnet-lite0": 96, "efficientnet-lite2": 48, "dinov2-small": 24}  # to embed, of ours
 CAMERA = (4000, 3000)  # pixels of a telephone's picture
 OURS = "ours, float32 (default)"
-BUDGET = 45.0  # seconds for each network, and for camera pictures
+BUDGET = 30.0  # seconds for each network, and for camera pictures
 WAYS: dict[str, dict[str, str]] = {  # name: options of the kit's extractor
     OURS: {},
     'ours, precision="auto"': {"precision": "auto"},

@@ -19,6 +19,7 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
 BEFORE = "before: "  # a row's name begins so where an older commit was measured, in turn with the present one
 EVERY_ROW = "none: every row is looked at"  # where a table says which index is used
+SLOW = 10.0  # seconds: what takes longer, its process included, is run once
 PATIENCE = 4.0  # seconds for the calls of one contender
 PACKAGES = (
     *("torch", "transformers", "openvino", "numpy", "lancedb", "faiss-cpu", "usearch", "chromadb", "duckdb"),
@@ -117,19 +118,26 @@ def beside(works: dict[str, Work], name: str, before: Path | None) -> dict[str, 
 def in_turn(works: dict[str, Work], repeats: int, budget: float) -> dict[str, dict[Any, Any]]:
     """Run each in processes of its own, in turn, and return the median of each of its figures, and of its peak memory.
 
-    What an older checkout can't do is left out.
+    What is SLOW is run once. What an older checkout can't do is left out.
     """
     runs: dict[str, list[dict[Any, float]]] = {name: [] for name in works}
+    slow: set[str] = set()
     for _ in rounds(repeats, budget):
         for name, work in works.items():
+            if name in slow:
+                continue
             print(f"  {name}", file=sys.stderr, flush=True)
+            start = time.perf_counter()
             try:
                 measured, peak = isolated(work.function, *work.arguments, tree=work.tree)
             except subprocess.CalledProcessError:
                 if work.tree == ROOT:
                     raise
                 print(f"  {name}: can't be measured", file=sys.stderr, flush=True)
+                slow.add(name)
                 continue
+            if time.perf_counter() - start > SLOW:
+                slow.add(name)
             runs[name].append(measured | {"peak MB": peak})
     return {
         name: {key: statistics.median(run[key] for run in made) for key in made[0]}

@@ -25,7 +25,7 @@ LARGE_TOO = ("FAISS", "LanceDB", KIT)  # also measured at more rows
 CLIENTS = (1, 8, 32)
 ROUNDS = 3  # of all contenders at one size, where there is time
 SECONDS = 4.0  # of each measurement of clients
-BUDGETS = {10_000: 200.0, 100_000: 420.0}  # seconds at so many rows; 100 at fewer
+BUDGETS = {10_000: 130.0, 100_000: 330.0}  # seconds at so many rows; 75 at fewer
 
 
 def tables(sizes: list[int], repeats: int, milvus: str | None, before: Path | None = None) -> Iterator[Table]:
@@ -56,7 +56,7 @@ def _at_size(vectors: Vectors, repeats: int, milvus: str | None, before: Path | 
             works[f"{name}: {said}"] = Work(_search, (contender.store, vectors, lists, repeats, engine))
     exact = f"{KIT}: {EVERY_ROW}"
     works = beside(works, exact, before if vectors.count <= SMALL else None)
-    measured = in_turn(works, ROUNDS, BUDGETS.get(vectors.count, 100.0))
+    measured = in_turn(works, ROUNDS, BUDGETS.get(vectors.count, 75.0))
     rows = []
     for name, row in measured.items():
         store, _, said = name.removeprefix(BEFORE).partition(": ")
