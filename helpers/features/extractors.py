@@ -42,7 +42,6 @@ class EfficientNetExtractor(NetworkExtractor):
     name = "efficientnet-lite0"
     dim = 1280
     side = 224  # pixels of the network's input
-    batch_size = 6  # its largest layer then is 29 MB; from 32 MB on Linux hands out new memory each time, page by page
     sensitive_blocks = 3  # that stay in float32
 
     def __init__(self, precision: str = "float32", backend: str = "torch") -> None:
@@ -122,7 +121,6 @@ class EfficientNetLite2Extractor(EfficientNetExtractor):
 
     name = "efficientnet-lite2"
     side = 260
-    batch_size = 4  # 26 MB: see Lite0
     sensitive_blocks = 4
 
     @staticmethod
