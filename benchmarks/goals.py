@@ -132,7 +132,14 @@ GOALS = [
         "The first hit's imports come first, on one core. Then the network takes 68 pictures on all cores (0.6 s), and "
         "matplotlib (0.4 s to import) draws and writes 408 small pictures and their texts.",
     ),
-    _wait("`import helpers`", 0.32, 0.3, "s", _import, "numpy is a quarter of it, httpx without its command line a fifth; the rest are many small modules."),
+    _wait(
+        "`import helpers`",
+        0.32,
+        0.3,
+        "s",
+        _import,
+        "numpy is a quarter of it, httpx without its command line a fifth; the rest are many small modules.",
+    ),
     _wait(
         "a picture query: embed and search",
         26,
