@@ -26,7 +26,7 @@ export UV_TORCH_BACKEND ?= cpu
 endif
 # A Milvus server as the engine needs its client.
 ENGINE := $(if $(findstring ://,$(MEMORA_ENGINE)$(SERVE)),$(WITH)milvus)
-FETCH_test := 90 MB
+FETCH_test := 70 MB
 FETCH_bench := 160 MB
 FETCH_peers := 120 MB
 FETCH_site := 15 MB
@@ -43,7 +43,7 @@ setup: $(STAMP) ## make .venv and install what a learner needs
 
 # PyTorch's wheel for Linux carries 130 MB of test programs of its own, which nothing runs: they go.
 $(STAMP): pyproject.toml constraints.txt
-	@echo "Setting up $(VENV), once: about 520 MB to fetch, 1.7 GB on disk. On Linux several GB more, unless you ask for PyTorch's CPU build first (README.md)."
+	@echo "Setting up $(VENV), once: about 540 MB to fetch, 1.7 GB on disk. On Linux several GB more, unless you ask for PyTorch's CPU build first (README.md)."
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "This kit needs Python 3.11 or newer; '$(PYTHON)' is older. Try: make PYTHON=python3.12 setup"; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' \

