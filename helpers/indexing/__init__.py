@@ -6,28 +6,3 @@ from helpers.indexing.grow import grown, reduced
 from helpers.indexing.measure import blame, measure, spending, wait_for_index
 from helpers.indexing.on_a_plane import Flat, Hnsw, Ivf
 from helpers.indexing.size import size
-
-__all__ = [
-    "Flat",
-    "Hnsw",
-    "Ivf",
-    "Way",
-    "again",
-    "binary",
-    "blame",
-    "grown",
-    "measure",
-    "nearest_rows",
-    "product_quantized",
-    "reduced",
-    "show_blame",
-    "show_curves",
-    "show_flat",
-    "show_hnsw",
-    "show_ivf",
-    "show_smaller",
-    "size",
-    "spending",
-    "wait_for_index",
-    "ways",
-]

@@ -16,28 +16,3 @@ from helpers.quality.metrics import (
     table,
     wilson_interval,
 )
-
-__all__ = [
-    "BASELINES",
-    "EDITS",
-    "average_precision",
-    "best_matches",
-    "bootstrap_interval",
-    "expanded",
-    "gain",
-    "halves",
-    "index_recall",
-    "knn_accuracy",
-    "learned_projection",
-    "precision_at_k",
-    "quality",
-    "recall_at_k",
-    "reranked",
-    "shared_with_nearest",
-    "show_quality",
-    "show_recall",
-    "show_sharing",
-    "show_threshold",
-    "table",
-    "wilson_interval",
-]
