@@ -9,7 +9,7 @@ import itertools
 import os
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -171,6 +171,7 @@ def ingest(
     collection: str = COLLECTION,
     batch_size: int = 64,
     remove_missing: bool = False,
+    tell: Callable[[int, int], None] | None = None,
 ) -> IngestReport:
     """Bring a collection in line with a folder of pictures.
 
@@ -190,6 +191,8 @@ def ingest(
         How many pictures are embedded and stored at once, at least 1: a crash costs no more than these.
     remove_missing : bool
         Whether to delete rows whose files are gone.
+    tell : callable, optional
+        Is told after each batch how many new pictures are done, and of how many; what it raises ends the ingest.
 
     Raises
     ------
@@ -233,6 +236,8 @@ def ingest(
             _upsert(client, collection, rows)  # a repeated upsert adds nothing, a repeated insert fails
             report.added += len(rows)
             bar.update(len(batch))
+            if tell:
+                tell(start + len(batch), len(new))
     report.duplicates = [(copy, path) for path, *copies in files.values() for copy in copies]
     report.refused.sort()
     _remove(client, folder, files, stored, report, remove_missing)

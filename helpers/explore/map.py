@@ -123,6 +123,23 @@ class CollectionMap:
         what = "; ".join(text for _, text in sorted(shared))
         return f"{counted}. {what or 'Most of them share no value' if group[0] else 'Nothing else is known of them'}."
 
+    def colors(self, by: str) -> tuple[list[str], list[tuple[str, str]]]:
+        """Return the color of each picture by a field, and the legend: each value, in words, with its color."""
+        values = [str(one.get(by, "")) for one in self.metadata]
+        colors = colors_of(values)
+        named = [(value.replace("_", " "), color) for value, color in sorted(colors.items()) if color != GREY]
+        return [colors[value] for value in values], named + [("others", GREY)] * (GREY in colors.values())
+
+    def figure(self, by: str, root: Path, place: Sequence[float] = ()) -> "Figure":
+        """Return the map as a figure; `place` is the query's, and empty where there is none."""
+        from matplotlib.lines import Line2D
+
+        pictures, (frames, legend) = [thumbnail(root, path, THUMB) for path in self.paths], self.colors(by)
+        figure = picture_map(pictures, self.places, frames, np.array(place) if len(place) else None)
+        lines = [Line2D([], [], color=color, lw=5, label=drawable(value)) for value, color in legend]
+        figure.legend(handles=lines, loc="outside lower center", ncols=7, fontsize=8)
+        return finished(figure)
+
     def __str__(self) -> str:
         text = f"{len(self.ids)} pictures by {self.method}"
         if not any(one.get("category") for one in self.metadata):
@@ -177,18 +194,12 @@ def colors_of(values: Sequence[str]) -> dict[str, str]:
     return colors | {value: APART[n] if n < len(APART) else GREY for n, (value, _) in enumerate(others)}
 
 
-def _legend(colors: dict[str, str]) -> list[tuple[str, str]]:
-    """Return the colors of a map with what each stands for."""
-    named = [(value, color) for value, color in sorted(colors.items()) if color != GREY]
-    return named + ([("others", GREY)] if GREY in colors.values() else [])
-
-
 def map_panel(
     session: SearchSession,
     made: CollectionMap | None = None,
     *,
     start: Callable[[Callable[[], None]], Any] | None = None,
-) -> widgets.VBox:
+) -> "MapPanel":
     """Return the map as a widget: click a picture to search by it; draw around some to see what they share.
 
     Parameters
@@ -201,91 +212,89 @@ def map_panel(
         Runs a function without arguments, such as `Newest()`: then the map is made when a browser shows its frame, not
         at once, and the rest of the page can be used meanwhile.
     """
-    view, legend, mapped = MapView(), widgets.HTML(), session.collection
-    lost = False  # Memora was away when the map was to be made
-    switch = widgets.Dropdown(description="Color by", options=list(session.choices) or ["category"])
-    switch.layout.display = None if session.choices else "none"
+    return MapPanel(session, made, start)
 
-    def fill() -> None:
-        nonlocal made, mapped
-        if made is None or mapped != session.collection:
-            made, mapped = map_collection(session.client, session.collection), session.collection
-        view.pictures = [thumbnail(session.root, path, THUMB) for path in made.paths]
-        color()
-        view.items = [
+
+class MapPanel(widgets.VBox):
+    """A session's map; a page that can't show widgets, such as a code host's, shows a picture of it."""
+
+    def __init__(self, session: SearchSession, made: CollectionMap | None, start: Callable | None) -> None:
+        self._session, self._made, self._mapped = session, made, session.collection
+        self._start = start or (lambda work: work())
+        self._lost = False  # Memora was away when the map was to be made
+        self._view, self._legend = MapView(), widgets.HTML()
+        self._by = widgets.Dropdown(description="Color by", options=list(session.choices) or ["category"])
+        self._by.layout.display = None if session.choices else "none"
+        self._by.observe(self._color, "value")
+        self._view.observe(lambda told: session.more_like_id(int(told["new"]["key"])), "chosen")
+        self._view.observe(self._describe, "group")
+        session.watch(self._follow)
+        super().__init__([self._by, self._view, self._legend])
+        self.add_class("memora")
+        if start is None:
+            self._fill()
+        else:
+            self._view.observe(lambda _: start(self._tell), "shown")
+
+    def _fill(self) -> None:
+        session = self._session
+        if self._made is None or self._mapped != session.collection:
+            self._made, self._mapped = map_collection(session.client, session.collection), session.collection
+        made = self._made
+        self._view.pictures = [thumbnail(session.root, path, THUMB) for path in made.paths]
+        self._color()
+        self._view.items = [
             {"key": str(key), "alt": words(path, meta), "x": float(x), "y": float(y)}
             for key, path, meta, (x, y) in zip(made.ids, made.paths, made.metadata, made.places, strict=True)
         ]
-        mark()
-        view.facts = ""
+        self._mark()
+        self._view.facts = ""
 
-    def describe(told: Any) -> None:
-        if made is not None:
-            view.facts = made.common_facts([int(key) for key in told["new"]["keys"]])
-
-    def tell() -> None:
-        nonlocal lost
+    def _tell(self) -> None:
         try:
-            legend.value = "<p role='status'>The map is being made ...</p>"
-            fill()
-            lost = False
+            self._legend.value = "<p role='status'>The map is being made ...</p>"
+            self._fill()
+            self._lost = False
         except (MemoraError, ValueError) as error:  # too many pictures, too few, Memora gone
-            legend.value = f"<p role='status'>No map: {html.escape(str(error))}</p>"
-            lost = not isinstance(error, InvalidRequestError | ValueError)  # such as these stay wrong
+            self._legend.value = f"<p role='status'>No map: {html.escape(str(error))}</p>"
+            self._lost = not isinstance(error, InvalidRequestError | ValueError)  # such as these stay wrong
 
-    def color(_: Any = None) -> None:
-        if made is None:
+    def _describe(self, told: Any) -> None:
+        if self._made:
+            self._view.facts = self._made.common_facts([int(key) for key in told["new"]["keys"]])
+
+    def _color(self, _: Any = None) -> None:
+        if self._made is None:
             return
-        values = [str(meta.get(switch.value, "")) for meta in made.metadata]
-        colors = colors_of(values)
-        view.colors = [colors[value] for value in values]
-        squares = [f"<li><span style='background:{c}'></span>{html.escape(v)}</li>" for v, c in _legend(colors)]
-        legend.value = f"<ul class='memora-legend'>{''.join(squares)}</ul>" if session.choices else ""
+        self._view.colors, legend = self._made.colors(self._by.value)
+        squares = [f"<li><span style='background:{c}'></span>{html.escape(v)}</li>" for v, c in legend]
+        self._legend.value = f"<ul class='memora-legend'>{''.join(squares)}</ul>" if self._session.choices else ""
 
-    def mark() -> None:
-        vector = session.vector if mapped == session.collection else None
-        if made is None or vector is None or len(vector) != made.vectors.shape[1]:
-            view.query = []
+    def _mark(self) -> None:
+        made, vector = self._made, self._session.vector
+        another = self._mapped != self._session.collection
+        if made is None or another or vector is None or len(vector) != made.vectors.shape[1]:
+            self._view.query = []
         else:
-            view.query = made.place(vector).tolist()
+            self._view.query = made.place(vector).tolist()
 
-    def follow() -> None:
-        another = made is not None and mapped != session.collection  # of another network: other vectors, another map
-        if session.state == "found" and (another or lost):
-            (start or (lambda work: work()))(tell)
+    def _follow(self) -> None:
+        another = self._made and self._mapped != self._session.collection  # of another network: other vectors
+        if self._session.state == "found" and (another or self._lost):
+            self._start(self._tell)
         else:
-            mark()
-
-    switch.observe(color, "value")
-    view.observe(lambda told: session.more_like_id(int(told["new"]["key"])), "chosen")
-    view.observe(describe, "group")
-    session.watch(follow)
-    if start is None:
-        fill()
-    else:
-        view.observe(lambda _: start(tell), "shown")
-    return _MapBox([switch, view, legend], lambda: made and (made, switch.value, session.root, view.query))
-
-
-class _MapBox(widgets.VBox):
-    """A map's widgets; a page that can't show widgets, such as a code host's, shows a picture of the map."""
-
-    def __init__(self, children: Sequence[widgets.Widget], shown: Callable[[], Any]) -> None:
-        self._shown = shown  # what the widgets show, as `_drawn` takes it; None where there is no map yet
-        super().__init__(children)
-        self.add_class("memora")
+            self._mark()
 
     def __repr__(self) -> str:
-        shown = self._shown()
-        return f"<Map of {str(shown[0]).partition(';')[0]}>" if shown else "<Map that is not made yet>"
+        return f"<Map of {str(self._made).partition(';')[0]}>" if self._made else "<Map that is not made yet>"
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        data, shown, file = super()._repr_mimebundle_(**options), self._shown(), io.BytesIO()
-        if not shown:
+        data, file = super()._repr_mimebundle_(**options), io.BytesIO()
+        if self._made is None:
             return data, {}
-        _drawn(*shown).savefig(file, format="jpeg", dpi=80)
+        self._made.figure(self._by.value, self._session.root, self._view.query).savefig(file, format="jpeg", dpi=80)
         data["image/jpeg"] = base64.b64encode(file.getvalue()).decode()
-        return data, {"image/jpeg": {"alt": f"A map of {shown[0]}; the frames' colors show: {shown[1]}"}}
+        return data, {"image/jpeg": {"alt": f"A map of {self._made}; the frames' colors show: {self._by.value}"}}
 
 
 def show_map(
@@ -312,17 +321,4 @@ def show_map(
         field = "category" if "category" in made.metadata[0] else by
         most = Counter(str(made.metadata[i].get(field, "")) for i in around).most_common(1)[0][0]
         print(f"The ring is the query: it lies among pictures of {field} {most}.")
-    return _drawn(made, by, root, place)
-
-
-def _drawn(made: CollectionMap, by: str, root: Path, place: Sequence[float]) -> "Figure":
-    """Return the map as a figure; `place` is the query's, and empty where there is none."""
-    from matplotlib.lines import Line2D
-
-    values = [str(meta.get(by, "")) for meta in made.metadata]
-    colors = colors_of(values)
-    pictures, frames = [thumbnail(root, path, THUMB) for path in made.paths], [colors[value] for value in values]
-    figure = picture_map(pictures, made.places, frames, np.array(place) if place else None)
-    legend = [Line2D([], [], color=color, lw=5, label=drawable(value)) for value, color in _legend(colors)]
-    figure.legend(handles=legend, loc="outside lower center", ncols=7, fontsize=8)
-    return finished(figure)
+    return made.figure(by, root, place)

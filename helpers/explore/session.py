@@ -141,6 +141,14 @@ class SearchSession:
         """The names that the network in use can search by; empty if it was not trained with names."""
         return names_of(self.extractor)
 
+    def offer(self, extractor: FeatureExtractor, collection: str) -> None:
+        """Let one more network search, or be compared with, from now on; `collection` has its vectors."""
+        with self._lock:
+            self._fields[collection] = fields_of(self.client, collection)
+            self._collections[extractor.name] = collection
+            self.extractors = {**self.extractors, extractor.name: extractor}
+            self._show(self.state, self.message)
+
     def _look_at_collection(self) -> None:
         """Note what can be chosen: pictures, values of texts, spans of numbers, and metrics to search by."""
         told = describe_pictures(self.client, self.collection)

@@ -3,11 +3,12 @@
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from helpers.features.base import FeatureExtractor
-from helpers.features.extractors import EfficientNetExtractor
+from helpers.features.extractors import EFFICIENTNETS, EfficientNetExtractor
 from helpers.nearest import unit
 
 CLASSES = Path(__file__).with_name("imagenet_classes.txt")
@@ -94,12 +95,11 @@ def load_words(extractor: FeatureExtractor) -> Words:
             f"{extractor.name} has no classifier, so it has no vectors for words: it was not trained with names. "
             "Take load_extractor('efficientnet-lite0'), and pictures ingested with it."
         )
-    assert isinstance(extractor, EfficientNetExtractor)
-    return Words(names, unit(extractor.model._fc.weight.cpu().numpy()))
+    return Words(names, unit(cast(EfficientNetExtractor, extractor).model._fc.weight.cpu().numpy()))
 
 
 def names_of(extractor: FeatureExtractor) -> list[str]:
     """Return the names that a network was trained to tell apart; empty if it was trained without."""
-    if not isinstance(extractor, EfficientNetExtractor):
+    if extractor.name not in EFFICIENTNETS:
         return []
     return [line for line in CLASSES.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]

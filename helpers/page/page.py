@@ -2,15 +2,15 @@
 
 import functools
 import html
+import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlencode
 
 import anywidget
 import ipywidgets as widgets
-import numpy as np
 import traitlets
 
 from helpers.connect import COLLECTION, connect
@@ -19,47 +19,41 @@ from helpers.explore.map import map_panel
 from helpers.explore.panel import Newest, search_panel
 from helpers.explore.session import MAX_BYTES, SearchSession
 from helpers.features import FeatureExtractor, load_extractor
-from helpers.features.extractors import EFFICIENTNETS, DinoV2Extractor
 from helpers.features.weights import ModelUnavailableError, dinov2_on_this_machine
-from helpers.images import Source, load_folder
+from helpers.images import load_folder
 from helpers.images.folders import SUFFIXES
 from helpers.ingest import IngestReport, ingest
 from helpers.memora import Memora, MemoraError
-from helpers.page.places import KIT, MOST_BYTES, MOST_FILES, Place, Upload, keep, kept, names, place_of
+from helpers.page.places import KIT, MOST_BYTES, MOST_FILES, Place, Upload, forget, keep, kept, names, place_of
 from helpers.settings import setting
 
 HERE = Path(__file__).parent
 WRONG = (OSError, ValueError, MemoraError, ModelUnavailableError)  # what is told in a sentence
 Pair = tuple[FeatureExtractor, str]  # a network, and the collection of its vectors
-_ready: list[tuple[Memora, list[Pair]]] = []  # what `warm_up` has done ahead
+_ready: list[tuple[Memora, list[FeatureExtractor]]] = []  # what `warm_up` has done ahead
 
 
 class Later:
-    """A network that is loaded when it is first used; its name and its kind are known before."""
+    """A network that is loaded when it is first used; its name is known before."""
 
     def __init__(self, name: str) -> None:
         self.name, self._lock = name, threading.Lock()
 
-    @property  # type: ignore[misc]
-    def __class__(self) -> type:  # what isinstance asks for
-        return EFFICIENTNETS.get(self.name, DinoV2Extractor)
-
     @functools.cached_property
     def _network(self) -> FeatureExtractor:
-        with self._lock:
+        with self._lock:  # two threads load it once
             return load_extractor(self.name)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._network, name)
 
 
-def networks() -> list[Pair]:
-    """Return the networks on this machine, each with its collection's name; the usual network first."""
-    names = ["dinov2-small"] if dinov2_on_this_machine() else []
-    names.append("efficientnet-lite0")
-    usual = load_extractor() if setting("MEMORA_EXTRACTOR") else cast(FeatureExtractor, Later(names[0]))
-    others = [cast(FeatureExtractor, Later(name)) for name in names if name != usual.name]
-    return [(usual, COLLECTION), *((one, f"{COLLECTION}_{one.name.replace('-', '_')}") for one in others)]
+def networks() -> list[FeatureExtractor]:
+    """Return the networks on this machine, the usual one first."""
+    found = ["dinov2-small"] if dinov2_on_this_machine() else []
+    found += ["efficientnet-lite0", "efficientnet-lite2"]
+    usual = load_extractor() if setting("MEMORA_EXTRACTOR") else cast(FeatureExtractor, Later(found[0]))
+    return [usual, *(cast(FeatureExtractor, Later(name)) for name in found if name != usual.name)]
 
 
 def warm_up() -> None:
@@ -68,59 +62,34 @@ def warm_up() -> None:
         _ready.append((connect(), networks()))
     except WRONG:
         return
-    network = _ready[0][1][0][0]
-    threading.Thread(target=lambda: network.dim, daemon=True).start()
+    usual = _ready[0][1][0]
+    threading.Thread(target=lambda: usual.dim, daemon=True).start()
 
 
 def page() -> widgets.Widget:
     """Return the whole page, or a sentence if Memora can't be reached."""
     try:
         widgets.register_comm_target()  # it was imported before there was a kernel
-        client, pairs = _ready[0] if _ready else (connect(), networks())
-        return Page(client, pairs)
+        return Page(*(_ready[0] if _ready else (connect(), networks())))
     except WRONG as error:
-        told = f"{getattr(error, 'message', error)} Put that right, then load this page again."
-        return widgets.HTML(f"<p role='alert'>{html.escape(told)}</p>")
+        told = html.escape(f"{_sentence(error)} Put that right, then load this page again.")
+        return widgets.HTML(f"<h1>Memora image search</h1><p role='alert'>{told}</p>")
+
+
+def _sentence(error: Exception) -> str:
+    return getattr(error, "message", str(error))
 
 
 class StoppedError(Exception):
     """Somebody has asked for something else."""
 
 
-class Watched:
-    """A network that says how many pictures it was given, and stops when nobody waits for them any more."""
-
-    def __init__(self, network: FeatureExtractor, tell: Callable[[int], None], stopped: threading.Event) -> None:
-        self._network, self._tell, self._stopped, self._done = network, tell, stopped, 0
-
-    def embed(self, images: Iterable[Source]) -> np.ndarray:
-        """Turn pictures into vectors, as the network does."""
-        vectors = self._network.embed(images)
-        if self._stopped.is_set():
-            raise StoppedError
-        self._done += len(vectors)
-        self._tell(self._done)
-        return vectors
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._network, name)
-
-
 class Places(anywidget.AnyWidget):
-    """Where the page searches, the way to a folder of one's own, and the page's address.
+    """Where the page searches, the way to a folder of one's own, and the page's address (what stands behind its #).
 
     What a person does arrives as a message `{"do": ...}`, which `Page` hears; `{"next": True}` asks for the next file.
-
-    Attributes
-    ----------
-    places, place : list of [str, str], str
-        The key and the name of each place; the key of the one that is searched in.
-    state : dict
-        What is `told`, whether that is something `wrong`; what is `busy`, and how much is `done` `of` how much.
-    address : str
-        What stands behind the # of the page's address.
-    suffixes, most : list of str, dict
-        Which files of a folder are sent, and how many at most.
+    `places` are pairs of a key and a name; `state` is what `Page._tell` tells; `suffixes` and `most` say which files
+    of a folder are sent, and how many.
     """
 
     _esm = HERE / "places.js"
@@ -132,12 +101,31 @@ class Places(anywidget.AnyWidget):
     most = traitlets.Dict({"file": MAX_BYTES, "files": MOST_FILES, "bytes": MOST_BYTES}).tag(sync=True)
 
 
+class Visit:
+    """One look at a folder, and what is waited for meanwhile."""
+
+    def __init__(self, place: Place) -> None:
+        self.place, self.stopped = place, False
+        self.checked, self.searched = threading.Event(), threading.Event()
+
+    def stop(self) -> None:
+        """Let what waits go on, to its end."""
+        self.stopped = True
+        self.searched.set()
+
+    def go_on(self) -> None:
+        """Raise StoppedError if nobody waits for this any more."""
+        if self.stopped:
+            raise StoppedError
+
+
 class Page(widgets.VBox):
     """The panel of a folder, and below it its map; the folder is read, or checked, while they are used."""
 
-    def __init__(self, client: Memora, pairs: list[Pair]) -> None:
-        self._client, self._pairs = client, pairs
-        self._stopped, self._upload, self._left_out = threading.Event(), cast(Upload | None, None), 0
+    def __init__(self, client: Memora, networks: list[FeatureExtractor]) -> None:
+        self._client, self._networks = client, networks
+        self._upload, self._left_out = cast(Upload | None, None), 0
+        self._visit, self._work = Visit(KIT), Newest()
         self._session: SearchSession | None = None
         self._places = Places(places=names(kept()))
         self._places.on_msg(lambda _, said, buffers: self._hear(said, buffers))
@@ -156,18 +144,22 @@ class Page(widgets.VBox):
                 self._search_in(place_of(said["path"]))
             elif do == "choose":
                 self._search_in(kept()[said["key"]])
+            elif do == "forget":
+                self._forget(kept()[said["key"]])
             elif do == "address":
                 self._go_to(said["text"])
-            elif do == "refuse":
-                raise ValueError(said["text"])
             elif do == "stop":
                 self._stop()
             else:
                 self._receive(do, said, buffers)
         except (*WRONG, KeyError) as error:
-            gone = "This folder is not there any more." if isinstance(error, KeyError) else str(error)
+            gone = "This folder is not there any more." if isinstance(error, KeyError) else _sentence(error)
             self._forget_upload()
-            self._places.state = {"told": gone, "wrong": True}
+            self._tell(gone, wrong=True)
+
+    def _tell(self, told: str, **more: Any) -> None:
+        """Show a sentence; with it that it is `wrong`, or what is `busy`, how much is `done`, and `of` how much."""
+        self._places.state = {"told": told, **more}
 
     def _receive(self, do: str, said: dict[str, Any], buffers: Sequence[memoryview]) -> None:
         """Take the next file of a folder that a browser sends."""
@@ -183,26 +175,43 @@ class Page(widgets.VBox):
             self._search_in(place_of(str(upload.root)), upload)
             return
         what = f"Copying {self._upload.root.name}: {self._upload.done} of {self._upload.count} files"
-        self._places.state = {"busy": what, "done": self._upload.done, "of": self._upload.count}
+        self._tell("", busy=what, done=self._upload.done, of=self._upload.count)
         self._places.send({"next": True})
 
     def _stop(self) -> None:
         """Give up what is being done; what is stored already makes the next try shorter."""
-        self._stopped.set()
+        self._visit.stop()
+        self._visit.checked.set()  # the map shows what is there
         self._forget_upload()
-        self._places.state = {"told": "Stopped. Load the page again, or choose the folder again, to go on."}
+        self._tell("Stopped. Load the page again, or choose the folder again, to go on.")
 
     def _forget_upload(self) -> None:
         if self._upload:
             self._upload.remove()
         self._upload = None
 
+    def _forget(self, place: Place) -> None:
+        """Remove a folder's collections and the page's own copies of its files; then search in the kit's pictures."""
+        self._visit.stop()
+
+        def work() -> None:  # after what is being stored
+            try:
+                for one in self._client.collections.list()["data"]:
+                    if place.key and one.startswith(f"{place.key}_"):
+                        self._client.collections.drop(collection_name=one)
+                forget(place)
+                self._search_in(KIT, told=f"{place.root.name} is forgotten.")
+            except WRONG as error:
+                self._tell(f"{place.root.name} could not be forgotten: {_sentence(error)}", wrong=True)
+
+        self._work(work)
+
     def _go_to(self, address: str) -> None:
         """Search for what the page's address says, where it says."""
         place = kept().get(dict(parse_qsl(address)).get("in", ""))
         self._asked = address
         if place is None:
-            self._places.state = {"told": "The folder of this address is not on this computer.", "wrong": True}
+            self._tell("The folder of this address is not on this computer.", wrong=True)
         elif place.key != self._places.place:
             self._search_in(place)
         else:
@@ -216,34 +225,60 @@ class Page(widgets.VBox):
 
     # what the page does
 
-    def _search_in(self, place: Place, upload: Upload | None = None) -> None:
-        """Show the panel of a folder, at once if its pictures are stored; then bring what is stored in line with it."""
-        self._stopped.set()
-        checked, stopped = threading.Event(), threading.Event()
-        self._stopped = stopped
-        usual = self._pairs[0][0]
-        name = f"{place.key}_{usual.name}".replace("-", "_").replace(".", "_")
-        pairs = [(usual, name)] if place.key else self._pairs
-        there = [pair for pair in pairs if self._count(pair[1])] if place.key in kept() else []
-        if pairs[0] in there:
-            self._show(place, there, checked)
+    def _search_in(self, place: Place, upload: Upload | None = None, told: str = "") -> None:
+        """Show the panel of a folder, at once if its pictures are stored; then bring what is stored in line with it.
+
+        The other networks follow after the first search: until then the processor is needed for it.
+        """
+        self._visit.stop()
+        visit = self._visit = Visit(place)
+        usual, *others = pairs = self._pairs(place)
+        stored = [self._count(name) for _, name in pairs]
+        there = [pair for pair, count in zip(pairs, stored, strict=True) if count >= max(1, stored[0])]
+        shown = usual in there and place.key in kept()
+        if shown:
+            self._show(visit, there)
+        self._tell(told, **({} if shown else {"busy": f"Looking at {place.called}"}))
 
         def work() -> None:
             try:
-                reports = [self._ingest(place, pair, stopped) for pair in pairs]
+                report = self._ingest(visit, usual, told)
                 keep(place)
-                if pairs[0] not in there:
-                    self._show(place, pairs, checked)
-                self._places.state = {"told": self._news(reports, bool(there) and place == KIT)}
+                if not shown:
+                    self._show(visit, [usual])
+                self._tell(news := "\n".join([told, *self._news(report, shown and place == KIT)]).strip())
+                visit.checked.set()
+                visit.searched.wait()
+                self._tell("\n".join([news, *self._offer(visit, others, news)]).strip())
             except StoppedError:
                 return
             except WRONG as error:
-                self._places.state = {"told": getattr(error, "message", str(error)), "wrong": True}
+                self._tell(_sentence(error), wrong=True)
+                visit.checked.set()
                 if upload:
                     upload.remove()
-            checked.set()
 
-        threading.Thread(target=work, daemon=True).start()
+        self._work(work)
+
+    def _offer(self, visit: Visit, others: list[Pair], news: str) -> list[str]:
+        """Let the panel compare with other networks; return what is to be said of that."""
+        lines = []
+        for network, collection in others:
+            try:
+                visit.go_on()
+                self._ingest(visit, (network, collection), news)
+                if self._session and network.name not in self._session.extractors:
+                    self._session.offer(network, collection)
+                    lines += [f"Compare with: {network.name} has seen the pictures, too."]
+            except WRONG as error:  # the search goes on without
+                lines += [f"{network.name} can't be compared with: {_sentence(error)}"]
+        return lines
+
+    def _pairs(self, place: Place) -> list[Pair]:
+        """Return each network with the collection of a folder's vectors; the usual network first."""
+        named = [(one, f"{place.key or COLLECTION}_{one.name}") for one in self._networks]
+        pairs = [(one, re.sub(r"\W", "_", name, flags=re.ASCII)) for one, name in named]
+        return pairs if place.key else [(self._networks[0], COLLECTION), *pairs[1:]]
 
     def _count(self, collection: str) -> int:
         """Return how many pictures a collection has; 0 if there is none."""
@@ -251,47 +286,49 @@ class Page(widgets.VBox):
             return 0
         return self._client.collections.get_stats(collection_name=collection)["data"]["rowCount"]
 
-    def _ingest(self, place: Place, pair: Pair, stopped: threading.Event) -> IngestReport:
+    def _ingest(self, visit: Visit, pair: Pair, told: str) -> IngestReport:
         """Bring a collection in line with a folder, and say how far it is."""
-        network, collection = pair
-        folder, before = load_folder(place.root), self._count(collection)
-        new = max(1, len(folder.paths) - before)
+        (network, collection), place = pair, visit.place
+        who = "Looking" if network is self._networks[0] else f"To compare: {network.name} is looking"
 
-        def tell(done: int) -> None:
-            told = f"Looking at the pictures of {place.root.name}: {done} of {new}"
-            self._places.state = {"busy": told, "done": done, "of": new}
+        def tell(done: int, of: int) -> None:
+            visit.go_on()
+            self._tell(told, busy=f"{who} at {place.called}: {done} of {of}", done=done, of=of)
 
-        watched = cast(FeatureExtractor, Watched(network, tell, stopped))
-        options: dict[str, Any] = {"batch_size": 16, "remove_missing": bool(place.key)}
-        report = ingest(self._client, folder, extractor=watched, collection=collection, **options)
+        options: dict[str, Any] = {"batch_size": 16, "remove_missing": bool(place.key), "tell": tell}
+        report = ingest(self._client, load_folder(place.root), extractor=network, collection=collection, **options)
         print(report)
+        visit.go_on()
         return report
 
-    def _news(self, reports: list[IngestReport], shown: bool) -> str:
+    def _news(self, report: IngestReport, shown: bool) -> list[str]:
         """Return what a person wants to know of a folder that was read: what can't be searched, and what is new."""
-        report, left_out, self._left_out = reports[0], self._left_out, 0
+        left_out, self._left_out = self._left_out, 0
         lines = [f"{path} can't be used: {reason}" for path, reason in report.refused[:3]]
         lines += [f"{len(report.refused) - 3} more files can't be used."] if len(report.refused) > 3 else []
         lines += [f"{left_out} files of more than {MAX_BYTES >> 20} MB were left out."] if left_out else []
         lines += ["The folder has changed: load the page again to see all of it."] if shown and report.added else []
-        return "\n".join(lines)
+        return lines
 
-    def _show(self, place: Place, pairs: list[Pair], checked: threading.Event) -> None:
+    def _show(self, visit: Visit, pairs: list[Pair]) -> None:
+        place = visit.place
         panel, newest = search_panel(self._client, pairs, root=place.root, for_page=True), Newest()
         session = panel.session
 
         def after(job: Callable[[], None]) -> None:  # the first search comes before the map
-            newest(lambda: job() if checked.wait() else None)
+            newest(lambda: job() if visit.checked.wait() else None)
 
         where = urlencode({"in": place.key}) if place.key else ""
 
         def follow() -> None:
             if session is self._session and session.state in ("found", "nothing found"):
+                visit.searched.set()
                 self._places.address = "&".join(text for text in (where, session.as_text()) if text)
 
         session.watch(follow)
         self._session, self._places.place, self._places.address = session, place.key, where
         self._places.places = names(kept() | {place.key: place})
-        title = widgets.HTML("<h3>Map of the collection</h3>")
-        self._body.children = [panel, title, map_panel(session, start=after)]
+        below = widgets.VBox([widgets.HTML("<h2>Map of the collection</h2>"), map_panel(session, start=after)])
+        below.add_class("memora-below")
+        self._body.children = [panel, below]
         self._restore()

@@ -16,6 +16,7 @@ const filesOf = async (entry) => {
 export default { render({ model, el }) {
   el.classList.add("memora");
   el.innerHTML = `<div class="memora-places"><label>Search in <select></select></label>
+    <button class="forget plain" hidden>Forget this folder</button>
     <details><summary>A folder of your own</summary>
       <div class="drop"><form><label>Its path on this computer <input placeholder="such as ~/Pictures/holiday" autocomplete="off"></label>
         <button class="main">Search in it</button></form>
@@ -26,7 +27,7 @@ export default { render({ model, el }) {
   const query = (what) => el.querySelector(what), select = query("select"), busy = query(".busy"), told = query(".told");
   const drop = query(".drop"), input = query("input[type=file]"), path = query("form input");
   let go = () => {}, stopped = false;
-  const say = (text) => model.send({ do: "refuse", text });
+  const say = (told) => { model.set("state", { told, wrong: true }); model.save_changes(); };
   const give = async (files) => {  // one file at a time, the next when this one is stored
     const ends = model.get("suffixes"), most = model.get("most");
     const wanted = files.filter(({ path }) => /(^|\/)metadata\.csv$/.test(path) || ends.some((end) => path.toLowerCase().endsWith(end)));
@@ -61,10 +62,16 @@ export default { render({ model, el }) {
   };
   query(".stop").onclick = () => { stopped = true; go(); model.send({ do: "stop" }); };
   select.onchange = () => model.send({ do: "choose", key: select.value });
+  query(".forget").onclick = () => {
+    const name = select.selectedOptions[0].text;
+    if (confirm(`Forget ${name}? Its collection is deleted, and the copies that this page has made. ` +
+      "Your own folder stays as it is.")) model.send({ do: "forget", key: model.get("place") });
+  };
   const draw = () => {
     const places = model.get("places"), state = model.get("state");
     select.replaceChildren(...places.map(([key, name]) => new Option(name, key)));
     select.value = model.get("place");
+    query(".forget").hidden = !model.get("place");
     busy.hidden = !state.busy;
     told.textContent = state.told || "";
     told.setAttribute("role", state.wrong ? "alert" : "status");

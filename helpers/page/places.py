@@ -32,6 +32,11 @@ class Place:
     key: str
     root: Path
 
+    @property
+    def called(self) -> str:
+        """What its pictures are called in a sentence."""
+        return f"the pictures of {self.root.name}" if self.key else "the kit's pictures"
+
 
 KIT = Place("", DATA)
 
@@ -62,22 +67,32 @@ def kept() -> dict[str, Place]:
 def keep(place: Place) -> None:
     """Keep a place for the next visit."""
     if place != KIT:
-        roots = {key: str(one.root) for key, one in kept().items() if key} | {place.key: str(place.root)}
-        written = _list().with_suffix(f".{secrets.token_hex(4)}")
-        written.parent.mkdir(parents=True, exist_ok=True)
-        written.write_text(json.dumps(roots, indent=1), encoding="utf-8")
-        written.replace(_list())  # another page reads the old list or the new one
+        _write(kept() | {place.key: place})
+
+
+def forget(place: Place) -> None:
+    """Keep a place no longer, and delete its files if they are copies that a browser has sent."""
+    if place.root.parent.parent == _copies():
+        shutil.rmtree(place.root.parent)
+    _write({key: one for key, one in kept().items() if key != place.key})
+
+
+def _write(places: dict[str, Place]) -> None:
+    written = _list().with_suffix(f".{secrets.token_hex(4)}")
+    written.parent.mkdir(parents=True, exist_ok=True)
+    written.write_text(json.dumps({key: str(one.root) for key, one in places.items() if key}, indent=1), "utf-8")
+    written.replace(_list())  # another page reads the old list or the new one
 
 
 def names(places: dict[str, Place]) -> list[list[str]]:
     """Return each place's key and name; where several have a name, also what tells them apart."""
     often = Counter(place.root.name for place in places.values())
     apart = {key: f" ({_where(one.root)})" * (often[one.root.name] > 1) for key, one in places.items()}
-    return [[key, one.root.name + apart[key] if key else "the kit's pictures"] for key, one in places.items()]
+    return [[key, one.root.name + apart[key] if key else one.called] for key, one in places.items()]
 
 
 def _where(root: Path) -> str:
-    if root.is_relative_to(_list().parent):
+    if root.is_relative_to(_copies()):
         return f"copied {datetime.fromtimestamp(root.stat().st_mtime):%d %b %H:%M:%S}"  # on this computer's clock
     return f"in {root.parent.name}"
 
@@ -86,12 +101,16 @@ def _list() -> Path:
     return memora_home() / "page" / "folders.json"
 
 
+def _copies() -> Path:
+    return memora_home().resolve() / "page" / "uploads"
+
+
 class Upload:
     """A folder that a browser sends file by file; it becomes a folder of its own, also where another has its name."""
 
     def __init__(self, name: str, count: int) -> None:
         clean = "".join(sign if sign.isalnum() or sign in " -_." else "_" for sign in name).strip(" .") or "pictures"
-        self.root = memora_home() / "page" / "uploads" / secrets.token_hex(4) / clean[:60]
+        self.root = _copies() / secrets.token_hex(4) / clean[:60]
         self.count, self.done, self._bytes = count, 0, 0
         self.root.mkdir(parents=True)
 

@@ -56,15 +56,7 @@ def _start_next() -> None:
 
 
 def serve(first: subprocess.Popen, arguments: list[str]) -> None:
-    """Serve the page until Ctrl-C.
-
-    Parameters
-    ----------
-    first : subprocess.Popen
-        What `kernel.start` returned: for the first visitor.
-    arguments : list of str
-        Options of Voila.
-    """
+    """Serve the page until Ctrl-C; `first` is what `kernel.start` returned, `arguments` are options of Voila."""
     from voila.app import Voila
 
     Warm.waiting = first

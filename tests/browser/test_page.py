@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import re
 import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from helpers.images import DATA
@@ -17,12 +20,15 @@ from tests.browser.test_panel import (
     START,
     app,
     browser,
+    compare,
     expect,
     home,
     keep,
+    line,
     opened,
     requests,
     serious,
+    server,
     starter,
     status,
 )
@@ -58,7 +64,11 @@ def folder(tmp_path, name: str, kind: str, count: int):
     return made
 
 
-def test_a_folder_of_ones_own_is_searched_kept_and_does_not_mix(browser, app, tmp_path):
+def beside(page: Page) -> Locator:
+    return page.locator(".memora-beside li[data-key]")
+
+
+def test_a_folder_of_ones_own_is_searched_compared_kept_and_forgotten(browser, app, home, tmp_path):
     """By its path and sent by the browser, two of one name; also: a reload keeps what was searched for, and how."""
     mine, others = folder(tmp_path, "mine", "mug", 6), folder(tmp_path, "others", "banana", 5)
     (mine / "broken.jpg").write_text("no picture")
@@ -89,6 +99,21 @@ def test_a_folder_of_ones_own_is_searched_kept_and_does_not_mix(browser, app, tm
         expect(status(page)).to_contain_text("6 pictures most like")
         expect(page).to_have_url(re.compile(r"#in=my_images_\w+&id=|#in=my_images_\w+&file="))
         kept = page.url
+        expect(said(page)).to_contain_text("Compare with: efficientnet-lite2")
+        expect(said(page)).to_contain_text("broken.jpg can't be used")  # still to be read
+        compare(page).select_option(label="efficientnet-lite2")
+        expect(beside(page)).to_have_count(6)
+        page.set_viewport_size({"width": 360, "height": 740})  # again, by the keyboard, on a window of a phone's size
+        compare(page).select_option("")
+        expect(beside(page)).to_have_count(0)
+        compare(page).focus()
+        page.keyboard.press("ArrowDown")
+        expect(beside(page)).to_have_count(6)
+        expect(page.locator(".memora-beside h4")).to_contain_text("efficientnet-lite2")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        keep(page, "two-networks-360", height=3000)
+        page.set_viewport_size({"width": 1400, "height": 1000})
+        compare(page).select_option("")
 
         with page.expect_file_chooser() as chooser:
             page.get_by_role("button", name="Choose a folder").click()
@@ -104,6 +129,20 @@ def test_a_folder_of_ones_own_is_searched_kept_and_does_not_mix(browser, app, tm
         expect(status(page)).to_contain_text("6 pictures most like")
         places(page).select_option("")
         expect(pictures(page)).to_have_count(PICTURES)
+
+        places(page).select_option(index=2)  # the copied folder
+        expect(pictures(page)).to_have_count(5)
+        (copies,) = (home / "memora" / "page" / "uploads").iterdir()
+        page.once("dialog", lambda asked: asked.dismiss())
+        page.get_by_role("button", name="Forget this folder").click()
+        assert copies.is_dir(), "it asks first"
+        page.once("dialog", lambda asked: asked.accept())
+        page.get_by_role("button", name="Forget this folder").click()
+        expect(said(page)).to_have_text("holiday is forgotten.")
+        expect(places(page).locator("option")).to_have_count(2)
+        expect(pictures(page)).to_have_count(PICTURES)
+        assert not copies.exists()
+        assert len(list(others.rglob("*.jpg"))) == 5
     assert {urlsplit(url).hostname for url in asked if url.startswith(("http", "ws"))} == {"127.0.0.1"}
 
 
@@ -163,3 +202,72 @@ def test_a_group_on_the_map_is_lassoed_or_grown_and_its_facts_are_told(browser, 
             .map((e) => e.outerHTML.slice(0, 90))""")
         assert wider == []
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_dropped_folder_is_read_until_it_is_stopped_and_read_on_later(browser, app, tmp_path):
+    """Also: nothing keeps people out while it is read, on the page before a search, and while a picture is opened."""
+    large = tmp_path / "all"
+    large.mkdir()
+    for n, file in enumerate(sorted((DATA / "images").rglob("*.jpg"))[:300]):
+        shutil.copy(file, large / f"IMG_{n:04d}.jpg")
+    with opened(browser, app) as page:
+        starter(page, MUG).wait_for(timeout=START)
+        nothing_keeps_people_out(page, "start")
+        page.get_by_text("A folder of your own").click()
+        area = page.locator(".memora-places .drop").bounding_box()
+        drop = {"items": [], "files": [str(large)], "dragOperationsMask": 1}
+        at = {"x": area["x"] + area["width"] - 40, "y": area["y"] + area["height"] / 2}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            page.context.new_cdp_session(page).send("Input.dispatchDragEvent", {"type": kind, "data": drop, **at})
+        busy = page.locator(".memora-places .busy")
+        expect(busy).to_contain_text("Looking at the pictures of all: 16 of 300")
+        nothing_keeps_people_out(page, "reading")
+        page.get_by_role("button", name="Stop").click()
+        expect(said(page)).to_contain_text("Stopped.")
+        expect(busy).to_be_hidden()
+        starter(page, MUG).click()  # the panel before is still there
+        expect(status(page)).to_contain_text("most like mug_1.jpg")
+
+        waits = threading.Event()
+
+        class Slow(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                waits.wait()
+                self.send_error(404)
+
+        web = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        line(page).fill(f"http://127.0.0.1:{web.server_port}/a.jpg")
+        page.keyboard.press("Enter")
+        expect(status(page)).to_have_attribute("data-state", "opening")
+        nothing_keeps_people_out(page, "opening")
+        waits.set()
+        expect(status(page)).to_contain_text("404")
+        web.shutdown()
+
+
+def nothing_keeps_people_out(page: Page, state: str) -> None:
+    for theme in ("dark", "light"):
+        page.evaluate("theme => { document.documentElement.dataset.memoraTheme = theme; }", theme)
+        page.wait_for_timeout(300)  # until nothing moves: colors that fade have no contrast yet
+        keep(page, f"{state}-{theme}", height=1000)
+        assert serious(page) == [], (state, theme)
+
+
+def test_without_a_memora_the_page_says_so_and_its_kernel_ends_when_it_is_closed(browser, home):
+    """Else each visit would hold half a gigabyte until the server ends."""
+    away = {"MEMORA_API_KEY": "k", "MEMORA_PROJECT_ID": "p", "MEMORA_URL": "http://127.0.0.1:9"}
+    culling = [f"--MappingKernelManager.cull_{name}" for name in ("idle_timeout=30", "interval=1")]
+    with server(["helpers.page", "--no-browser", *culling], home, **away) as url:
+        port = f"--port={urlsplit(url).port}"
+        (serving,) = (one for one in psutil.process_iter(["cmdline"]) if port in (one.info["cmdline"] or []))
+        kernels = serving.children()
+        assert kernels, "one is started ahead"
+        with opened(browser, url) as page:
+            alert = page.get_by_role("alert")
+            alert.wait_for(timeout=START)
+            expect(alert).to_contain_text("could not be reached")
+            assert serious(page) == []
+            assert all(one.is_running() for one in kernels)
+        assert psutil.wait_procs(kernels, timeout=START / 1000)[1] == []
+        assert serving.is_running()

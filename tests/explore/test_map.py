@@ -156,4 +156,4 @@ def test_a_map_that_cannot_be_made_is_told_below_its_frame(mug, monkeypatch):
     monkeypatch.setattr(mug, "client", client)
     mug.search()
     assert len(view.items) == PICTURES, "it is made when Memora is back"
-    assert "alarm_clock" in box.children[-1].value
+    assert "alarm clock" in box.children[-1].value

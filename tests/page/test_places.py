@@ -61,3 +61,19 @@ def test_a_browser_can_only_store_pictures_and_only_in_their_folder(home, monkey
     upload.remove()
     assert not upload.root.exists()
     assert another.root.exists()
+
+
+def test_only_the_page_s_own_copies_are_deleted_when_a_folder_is_forgotten(home, tmp_path):
+    upload, mine = places.Upload("holiday", 1), folder(tmp_path, "mine")
+    upload.add("a.jpg", b"x")
+    inside = upload.root / "more"
+    inside.mkdir()
+    for root in (mine, inside, upload.root):
+        places.keep(places.place_of(str(root)))
+    places.forget(places.place_of(str(mine)))
+    places.forget(places.place_of(str(inside)))
+    assert mine.is_dir()
+    assert (upload.root / "a.jpg").is_file()
+    places.forget(places.place_of(str(upload.root)))
+    assert not upload.root.parent.exists()
+    assert places.kept() == {"": places.KIT}
