@@ -147,7 +147,7 @@ class SearchSession:
             self._fields[collection] = fields_of(self.client, collection)
             self._collections[extractor.name] = collection
             self.extractors = {**self.extractors, extractor.name: extractor}
-            self._show(self.state, self.message)
+            self._show()
 
     def _look_at_collection(self) -> None:
         """Note what can be chosen: pictures, values of texts, spans of numbers, and metrics to search by."""
