@@ -138,7 +138,7 @@ GOALS = [
         0.3,
         "s",
         _import,
-        "numpy is a quarter of it, httpx without its command line a fifth; the rest are many small modules.",
+        "numpy is a fifth of it, httpx with its command line a third; the rest are many small modules.",
     ),
     _wait(
         "a picture query: embed and search",
