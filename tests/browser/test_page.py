@@ -109,7 +109,7 @@ def test_a_folder_of_ones_own_is_searched_compared_kept_and_forgotten(browser, a
         compare(page).focus()
         page.keyboard.press("ArrowDown")
         expect(beside(page)).to_have_count(6)
-        expect(page.locator(".memora-beside h4")).to_contain_text("efficientnet-lite2")
+        expect(page.locator(".memora-beside").get_by_role("heading")).to_contain_text("efficientnet-lite2")
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         keep(page, "two-networks-360", height=3000)
         page.set_viewport_size({"width": 1400, "height": 1000})
