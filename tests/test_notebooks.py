@@ -13,7 +13,7 @@ import pytest
 
 from helpers.connect import COLLECTION, local_client
 from helpers.images import DATA
-from tests.execute_notebooks import MEASURED, NOTEBOOKS, SMALLER, Runner
+from tests.execute_notebooks import MEASURED, NOTEBOOKS, SMALLER, Runner, photographs_as_jpeg
 from tests.facts import PICTURES
 
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -57,10 +57,21 @@ def test_stored_outputs_come_from_one_clean_run(path: Path) -> None:
             assert output.output_type != "error" or "raises-exception" in cell.metadata.get("tags", []), cell.id
             data = output.get("data", {})
             if str(data.get("text/plain", "")).startswith("<Figure"):
-                assert data.get("image/png"), f"{cell.id}: the picture is missing"
+                assert data.get("image/png") or data.get("image/jpeg"), f"{cell.id}: the picture is missing"
             if str(data.get("text/plain", "")).startswith("<Map"):
                 assert data.get("image/jpeg"), f"{cell.id}: a page without widgets shows no map"
                 assert output.metadata["image/jpeg"]["alt"], cell.id
+
+
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
+def test_a_notebook_is_light_enough_to_load_and_to_compare(path: Path) -> None:
+    """Photographs are stored as JPEG; a picture whose PNG is twice as large was not stored by `make notebooks`."""
+    assert path.stat().st_size < 1024**2
+    for cell in code_cells(read(path)):
+        for output in cell.outputs:
+            data = dict(output.get("data", {}))
+            photographs_as_jpeg(data)
+            assert data == output.get("data", {}), f"{cell.id}: run `make notebooks`"
 
 
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)
