@@ -113,7 +113,9 @@ test: $(WITH)test $(WITH)dev ## run the tests: the helpers, every notebook, the 
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n $(JOBS) $(TEST)
 
-test-all: $(WITH)test $(WITH)bench $(WITH)site lint ## run every test: a Milvus server, all of the browser, killed processes too (half an hour)
+test-all: $(WITH)test $(WITH)dev $(WITH)bench $(WITH)site ## run every test: a Milvus server, all of the browser, killed processes too (half an hour)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n $(JOBS) -m "" $(TEST)
 
 lint: $(WITH)dev ## check style, types and spelling only

@@ -46,7 +46,7 @@ FLOOD = "flood"  # the collection of the student who floods
 MOST = 10_000  # rows of it in one answer
 LINES = 12  # connections of the flood: more than one key may use at once
 CELL_SECONDS = 600
-PATIENCE = 120  # seconds for a server that starts again
+PATIENCE = 600  # seconds for a server that starts again
 TRIES = 4  # at a lesson
 UNSEEN = "does not see this yet"  # what a check says where it could not report
 TITLE = "A class holds lessons 0, 2 and 4"
@@ -185,7 +185,7 @@ class Flood:
     def _line(self, number: int) -> None:
         slip = self.student.slip
         with httpx.Client(
-            base_url=slip["MEMORA_URL"], headers={"Api-Key": slip["MEMORA_API_KEY"]}, timeout=120
+            base_url=slip["MEMORA_URL"], headers={"Api-Key": slip["MEMORA_API_KEY"]}, timeout=PATIENCE
         ) as line:
             while not self._over.is_set():
                 row = {"id": number, "vector": [1.0, number]}
@@ -245,7 +245,7 @@ class Page:
     def ask(self) -> dict[str, Any]:
         """Return what the page would show now."""
         headers = {"Api-Key": self._room.teacher}
-        return httpx.get(f"{self._room.url}/class/state", headers=headers, timeout=60).raise_for_status().json()
+        return httpx.get(f"{self._room.url}/class/state", headers=headers, timeout=PATIENCE).raise_for_status().json()
 
 
 def while_storing(student: Student, deed: Callable[[], None]) -> threading.Thread:

@@ -1,7 +1,6 @@
 """What tests share: a fresh local Memora, a Milvus server, the real extractor, and the kit's collection."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,13 +83,6 @@ def kit(kit_home: Path) -> Iterator[Memora]:
     """Return a client of a local Memora that holds the kit's collection. Tests must not change it."""
     with local_client(kit_home) as client:
         yield client
-
-
-@pytest.fixture
-def taught(runner: Runner, kit_home: Path) -> Runner:
-    """Return what executes notebooks beside a Memora that holds what the earlier lessons stored."""
-    shutil.copytree(kit_home, runner.home / "memora")
-    return runner
 
 
 @pytest.fixture(scope="session")

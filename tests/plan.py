@@ -67,6 +67,7 @@ ALL_BUT = {
     ],
     "tests/test_project.py": [
         "test_an_installed_wheel_has_every_file_and_can_be_imported",
+        "test_types_and_spelling_are_right",
     ],
     "tests/test_ingest.py": [
         "test_two_processes_that_ingest_the_same_folder_at_once_store_it_once",
@@ -125,12 +126,9 @@ ALL_BUT = {
     "tests/test_plan.py": ["test_a_process_that_crashes_costs_one_test"],
     "tests/test_lessons.py": [
         "test_in_reverse_on_a_served_memora_solutions_are_right_and_trying_is_safe",
-        "test_a_lesson_run_again_finds_all_there_and_nothing_on_the_learner_s_machine",
-        "test_lesson_8_goes_on_with_a_clip_where_there_is_one",
+        "test_after_all_lessons_each_picture_is_stored_once_and_nothing_on_the_learner_s_machine",
     ],
     "tests/test_notebooks.py": [
-        "test_a_lesson_of_large_sizes_runs_at_its_full_size",
-        "test_a_later_lesson_alone_does_what_the_earlier_ones_do",
         "test_your_own_pictures_are_measured_with_and_without_sub_folders",
         "test_a_folder_without_metadata_becomes_a_report_of_its_own",
     ],
@@ -138,7 +136,7 @@ ALL_BUT = {
 
 
 # Both run this one; `make test-all` lets hypothesis make up so many times as many inputs.
-BOTH, TIMES = "tests/local_memora/test_generated.py", 5
+BOTH, TIMES = "tests/local_memora/test_generated.py", 3
 _times = 1
 
 
@@ -154,7 +152,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the thorough tests, and make large sizes in notebooks smaller."""
+    """Mark the thorough tests, make large sizes in notebooks smaller, and let what takes long begin."""
+    items.sort(key=place)
     for item in items:
         file, _, test = item.nodeid.partition("[")[0].partition("::")
         one = item.nodeid.partition("::")[2]  # with its parameters
@@ -166,18 +165,43 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.options["check"] &= MEASURED not in item.cell.metadata.get("tags", [])
 
 
+# What takes long begins first, so that no process is left alone with it at the end.
+LONG = (
+    "notebooks",
+    "milvus",
+    "tests/browser/test_panel.py",
+    "tests/test_lessons.py",
+    "tests/teaching/test_pack.py",
+    "tests/test_benchmarks.py",
+)
+
+
+def together(nodeid: str) -> str:
+    """Return what a test shares a process with: its file.
+
+    The notebooks go to one process, as they build on each other; so do the tests that share a Milvus server.
+    """
+    if "milvus" in nodeid:
+        return "milvus"
+    return "notebooks" if nodeid.startswith("notebooks/") else nodeid.partition("::")[0]
+
+
+def place(item: pytest.Item) -> int:
+    """Return where a test stands in `LONG`; all others come after it."""
+    scope = together(item.nodeid)
+    return LONG.index(scope) if scope in LONG else len(LONG)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Share the tests out among the processes of `pytest -n 2` by file."""
+    """Share the tests out among the processes of `pytest -n 2`."""
     from xdist.scheduler import LoadFileScheduling
 
-    class ByFile(LoadFileScheduling):
-        """The notebooks go to one process, as they build on each other; so do the tests that share a Milvus server."""
+    class Scopes(LoadFileScheduling):
+        """One unit of work for all tests that go together."""
 
         def _split_scope(self, nodeid: str) -> str:
-            if "milvus" in nodeid:
-                return "milvus"
-            return "notebooks" if nodeid.startswith("notebooks/") else super()._split_scope(nodeid)
+            return together(nodeid)
 
         def remove_node(self, node: Any) -> str | None:
             """Forget a process; if it crashed, return the test it crashed in, which is not run again."""
@@ -192,5 +216,5 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
                 self._reschedule(other)
             return crashed
 
-    config.option.loadscopereorder = False  # the order of the files: the notebooks take longest and come first
-    return ByFile(config, log)
+    config.option.loadscopereorder = False  # by `LONG`, and not by how many tests go together
+    return Scopes(config, log)

@@ -2,17 +2,16 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from helpers.connect import COLLECTION
 from teaching.exercises import exercises
-from tests.execute_notebooks import NOTEBOOKS, Runner, edited
+from tests.execute_notebooks import NOTEBOOKS, Runner
 from tests.facts import PICTURES
 from tests.features.models import SMALL, save_untrained_clip
 from tests.local_memora.served import Served, served
-from tests.test_notebooks import FIRST, code_cells, read, text_of
+from tests.test_notebooks import FIRST, STORES_NOTHING, code_cells, read, text_of
 
 LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb") if not path.stem.startswith("00"))
 KINDS = ("**1. Predict.**", "**2. Change.**", "**3. Build.**")
@@ -45,17 +44,29 @@ TRY_IT: dict[str, dict[str, str]] = {
         ),
         "(places.clip(1e-6) ** 3).mean(0) ** (1 / 3)": "(places.clip(1e-6) ** 10).mean(0) ** (1 / 10)",
     },
-    "07_choose_an_index": {"query = np.array([4.4, 3.8])": "query = np.array([5.0, 5.0])"},  # and SMALLER's LARGEST
+    "07_choose_an_index": {"query = np.array([4.4, 3.8])": "query = np.array([5.0, 5.0])"},  # and LARGEST, as nbval
     "08_search_by_words": {
         'data=words.embed("teapot")': 'data=words.embed("goblet")',
         '"queries/mug_1.jpg", "teapot"': '"queries/lemon_1.jpg", "basketball"',
         "find(unit(orange - lemon), limit=10)": "find(unit(orange - 0.5 * lemon), limit=10)",
     },
-    "09_better_and_smaller": {  # and SMALLER's SIZE
+    "09_better_and_smaller": {  # and SIZE, as nbval
         "theirs[order[:50]]": "theirs[order[:20]]",
         "middle = np.median(vectors, axis=0)": "middle = np.zeros(vectors.shape[1], np.float32)",
     },
     "10_your_own_search": {'("crop a tenth", "flip", "caption")': '("crop a tenth", "flip", "caption", "rotate 15°")'},
+}
+# What cells say, by their ids, where the lessons are run in reverse and there is a CLIP.
+FOUND = {
+    "09_better_and_smaller": {"connect": f"{PICTURES} added, 0 already there"},  # the first to need the course's
+    "08_search_by_words": {
+        "connect": f"0 added, {PICTURES} already there",
+        "clip-here": "16 numbers per picture",
+        "two-rows": f"{{'rowCount': {PICTURES}}}",
+        "by-sentence": "7 pictures: ",
+        "both-networks": "7 pictures: ",
+    },
+    "01_create_a_collection": {"01-16": "It is there already"},
 }
 
 
@@ -75,11 +86,12 @@ def test_a_lesson_has_three_exercises_each_with_a_hint_and_a_solution(lesson: st
 
 @pytest.fixture(scope="module")
 def classroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runner, Served]]:
-    """Return what executes lessons on one served Memora, which is empty at first."""
+    """Return what executes lessons on one served Memora, which is empty at first, where there is a CLIP."""
     home = tmp_path_factory.mktemp("lessons")
+    save_untrained_clip(home / "clip", SMALL, dim=16)
     with served(home / "served", project="class-7") as process:
         runner = Runner(home)
-        runner.variables |= process.settings
+        runner.variables |= process.settings | {"MEMORA_CLIP": str(home / "clip")}
         yield runner, process
 
 
@@ -87,7 +99,10 @@ def classroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runner
 def test_in_reverse_on_a_served_memora_solutions_are_right_and_trying_is_safe(
     lesson: str, classroom: tuple[Runner, Served]
 ) -> None:
-    """Executed with the change that each "Try it" suggests and with every solution in its place, the last one first."""
+    """Executed with the change that each "Try it" suggests and with every solution in its place, the last one first.
+
+    Each does what the lessons before it would have done. The sizes are the full ones.
+    """
     runner, process = classroom
     notebook = read(NOTEBOOKS / f"{lesson}.ipynb")
     for old, new in TRY_IT.get(lesson, {}).items():
@@ -98,37 +113,26 @@ def test_in_reverse_on_a_served_memora_solutions_are_right_and_trying_is_safe(
     for exercise in solved:
         exercise.cell.source = exercise.filled_in  # as the teacher's edition has it
         exercise.cell.metadata.tags = ["solved"]
-    for cell in code_cells(notebook):
-        cell.source = edited(lesson, cell.source)
     run = code_cells(runner.run(notebook))
     assert sum("solved" in cell.metadata.get("tags", []) for cell in run) == len(solved)
     checked = [cell for cell in run if re.search(r"^check\.", cell.source, flags=re.MULTILINE)]
     assert all(cell in checked for cell in run if "solved" in cell.metadata.get("tags", []))
     for cell in checked:
         assert text_of(cell).splitlines()[-1].startswith("Right: "), text_of(cell)
-    connected = [text_of(cell) for cell in run if "connect()" in cell.source]
-    assert connected or lesson == "02_extract_features"  # which stores nothing
+    said = {cell.id: text_of(cell) for cell in run}
+    connected = [said[cell.id] for cell in run if "connect()" in cell.source]
+    assert connected or lesson == STORES_NOTHING
     assert all(f"Memora: project 'class-7' at {process.url}\n" in text for text in connected)
-    assert not any("Memora: the local one" in text_of(cell) or process.key in text_of(cell) for cell in run)
+    assert not any("Memora: the local one" in text or process.key in text for text in said.values())
+    for cell, text in FOUND.get(lesson, {}).items():
+        assert text in said[cell], said[cell]
 
 
-def test_a_lesson_run_again_finds_all_there_and_nothing_on_the_learner_s_machine(
+def test_after_all_lessons_each_picture_is_stored_once_and_nothing_on_the_learner_s_machine(
     classroom: tuple[Runner, Served],
 ) -> None:
-    """After the lessons above, on what they left."""
+    """After the lessons above."""
     runner, process = classroom
-    again = code_cells(runner.run(NOTEBOOKS / f"{LESSONS[0]}.ipynb"))
-    assert "It is there already" in "".join(text_of(cell) for cell in again)
     assert process.client().collections.get_stats(collection_name=COLLECTION)["data"]["rowCount"] == PICTURES
     assert process.stop() == 0
     assert not (runner.home / "memora" / "catalogue.sqlite").exists()
-
-
-def test_lesson_8_goes_on_with_a_clip_where_there_is_one(taught: Runner, tmp_path: Path) -> None:
-    save_untrained_clip(tmp_path / "clip", SMALL, dim=16)
-    taught.variables["MEMORA_CLIP"] = str(tmp_path / "clip")
-    cells = {cell.id: text_of(cell) for cell in code_cells(taught.run(NOTEBOOKS / "08_search_by_words.ipynb"))}
-    assert "16 numbers per picture" in cells["clip-here"]
-    assert cells["two-rows"] == f"{{'rowCount': {PICTURES}}}\n"
-    for drawn in ("by-sentence", "both-networks"):
-        assert "7 pictures: " in cells[drawn] and "<Figure" in cells[drawn]

@@ -231,6 +231,14 @@ def test_an_installed_wheel_has_every_file_and_can_be_imported(tmp_path: Path) -
     assert Path(out.strip()) == unpacked / "helpers" / "__init__.py"
 
 
+@pytest.mark.parametrize("tool", ["mypy", "codespell_lib"])
+def test_types_and_spelling_are_right(tool: str) -> None:
+    """As `make lint` does, which other tests need not wait for here."""
+    pytest.importorskip(tool, reason="the extra `dev` is not installed")
+    done = subprocess.run([sys.executable, "-m", tool], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_importing_helpers_imports_neither_torch_nor_the_engine() -> None:
     heavy = "{'torch', 'transformers', 'lancedb', 'matplotlib', 'pyarrow', 'flask'}"
     rooms = "connect, features, images, ingest, search, plots, check"

@@ -29,7 +29,7 @@ class Api:
 
     def __post_init__(self) -> None:
         self.http = httpx.Client(
-            base_url=self.url, transport=self.transport, headers={"Api-Key": KEY}, timeout=120, follow_redirects=False
+            base_url=self.url, transport=self.transport, headers={"Api-Key": KEY}, timeout=600, follow_redirects=False
         )
 
     @property

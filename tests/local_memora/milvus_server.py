@@ -12,7 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 STARTS = 3  # Milvus 2.3.5 crashes now and then while it reads its settings
-START_SECONDS = 120  # some 8 on an idle machine; nothing waits for this when all is well
+START_SECONDS = 600  # some 8 on an idle machine; nothing waits for this when all is well
 # Strongly consistent reads wait for the next clock tick (200 ms by default), loads for coordinators' rounds (1 s).
 FASTER = {
     "proxy.timeTickInterval": 20,

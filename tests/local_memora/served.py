@@ -19,7 +19,7 @@ from helpers.memora import Memora
 from helpers.settings import HOSTED, ROOT
 from tests.clean_state import environment
 
-START_SECONDS = 120  # importing the engine on a busy machine takes its time; nothing waits for this when all is well
+START_SECONDS = 600  # importing the engine on a busy machine takes its time; nothing waits for this when all is well
 
 
 @dataclass

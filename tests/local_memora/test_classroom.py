@@ -40,7 +40,7 @@ from tests.local_memora.contract import index
 from tests.local_memora.served import surroundings
 from tests.teaching.test_pack import make_wheel
 
-START_SECONDS = 300
+START_SECONDS = 600
 PATIENCE = 600
 ROWS = [{"id": n, "vector": [1.0, n]} for n in range(5)]
 # A body that each verb takes, so that only the project can be wrong.

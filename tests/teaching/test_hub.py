@@ -22,7 +22,7 @@ from helpers.settings import ROOT
 USERS = ("ada", "grace", "linus")
 TOKEN = uuid.uuid4().hex
 AUTH = {"Authorization": f"token {TOKEN}"}
-PATIENCE = 300  # seconds; a busy machine takes its time
+PATIENCE = 600  # seconds; a busy machine takes its time
 MORE = """
 import os
 c.JupyterHub.bind_url = "http://127.0.0.1:{public}"
@@ -34,6 +34,7 @@ c.JupyterHub.services = [{{"name": "tester", "api_token": "{token}"}}]
 scopes = ["admin:users", "admin:servers", "access:servers"]
 c.JupyterHub.load_roles = [{{"name": "tester", "services": ["tester"], "scopes": scopes}}]
 c.Spawner.args += ["--allow-root"]
+c.Spawner.start_timeout = c.Spawner.http_timeout = {patience}
 c.Spawner.notebook_dir = {folder!r}
 """
 # What a student runs: a collection in the Memora that connect() finds.
@@ -89,7 +90,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Client
     spec = {"argv": launch, "display_name": "Python 3 (ipykernel)", "language": "python"}
     (kernels / "kernel.json").write_text(json.dumps(spec | {"env": {"PYTHONPATH": str(ROOT)}}))
     public, inner, api = free_ports(3)
-    more = MORE.format(public=public, hub=inner, proxy=api, command=proxy, token=TOKEN, folder=str(folder))
+    ports = {"public": public, "hub": inner, "proxy": api}
+    more = MORE.format(**ports, command=proxy, token=TOKEN, folder=str(folder), patience=PATIENCE)
     config = (ROOT / "docs" / "teaching" / "jupyterhub_config.py").read_text("utf-8")
     (folder / "config.py").write_text(config + more)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MEMORA_", "JUPYTER"))}
@@ -98,13 +100,13 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Client
     with (folder / "log").open("w") as log:
         words = [program, "-f", str(folder / "config.py")]
         process = subprocess.Popen(words, cwd=folder, env=kept | paths | path, stdout=log, stderr=log)
-    with httpx.Client(base_url=f"http://127.0.0.1:{public}", headers=AUTH, timeout=60) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{public}", headers=AUTH, timeout=PATIENCE) as client:
         try:
             wait_for(lambda: answers(client), folder, process)
             yield client, folder
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(PATIENCE)
 
 
 def answers(client: httpx.Client) -> bool:
@@ -175,7 +177,7 @@ def test_three_users_of_a_hub_each_have_a_memora_of_their_own(hub: tuple[httpx.C
 
 def test_nobody_comes_in_without_the_password(hub: tuple[httpx.Client, Path]) -> None:
     client, _ = hub
-    with httpx.Client(base_url=client.base_url, timeout=60) as stranger:
+    with httpx.Client(base_url=client.base_url, timeout=PATIENCE) as stranger:
         page = stranger.get("/hub/login")
         secret = {"username": "ada", "password": "wrong", "_xsrf": stranger.cookies.get("_xsrf", path="/hub/") or ""}
         assert stranger.post("/hub/login", data=secret).status_code in (401, 403)
