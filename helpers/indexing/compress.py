@@ -155,5 +155,6 @@ def product_quantized(vectors: np.ndarray, examples: np.ndarray, parts: int = 64
     index.pq.cp.niter, index.pq.cp.min_points_per_centroid = 10, 1  # few examples are enough here: no warning
     with threadpool_limits(1):
         index.train(examples)
-        index.add(vectors)
+        for start in range(0, len(vectors), 1_000):  # FAISS takes 64 KB for each vector that is added at once
+            index.add(vectors[start : start + 1_000])
     return Way(f"product quantization, {parts} parts", parts, lambda queries, k: index.search(queries, k)[1])

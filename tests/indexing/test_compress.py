@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.measure import isolated
 from helpers.indexing import grown
 from helpers.indexing.compress import Way, again, binary, nearest_rows, product_quantized, ways
 from helpers.memora import InvalidRequestError, Memora
@@ -139,3 +140,12 @@ def test_codes_of_a_byte_a_part_find_most_of_the_exact_ten(embedded) -> None:
     assert way.bytes == 64 and way.search(asked, 10).shape == (len(asked), 10)
     assert recall(way, asked, vectors) > 0.7
     assert recall(again(way, vectors), asked, vectors) > 0.95
+
+
+def _codes() -> None:
+    stored = unit(np.random.default_rng(1).normal(size=(20_000, 1_280)).astype(np.float32))
+    product_quantized(stored, stored[:512])
+
+
+def test_codes_for_many_vectors_leave_a_small_machine_its_memory():
+    assert isolated(_codes)[1] < 1_000  # MB; 300 for the vectors, 100 for the libraries

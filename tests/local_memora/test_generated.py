@@ -163,7 +163,8 @@ SEARCHES = {
     "nprobe": {"enum": [1, 128]},
     "ef": {"enum": [5, 20_000]},
 }
-# What has to fit together seldom does by chance: every second list of fields or indexes is one that does.
+# What has to fit together seldom does by chance: every second list of fields or indexes is one that does,
+# and every second request for a collection.
 FIELDS: list[dict[str, Any]] = [
     {"fieldName": "k", "dataType": "Int64", "isPrimary": True},
     {"fieldName": "v", "dataType": "FloatVector", "elementTypeParams": {"dim": 8}},
@@ -171,6 +172,11 @@ FIELDS: list[dict[str, Any]] = [
 ]
 INDEX = {"metricType": "COSINE", "fieldName": "v", "indexName": "i", "params": {"index_type": "FLAT"}}
 OTHER_INDEX = {**INDEX, "metricType": "HAMMING", "fieldName": "b", "indexName": "j"}
+FITTING = [
+    {"project_id": "p", "collectionName": name, "schema": {"fields": FIELDS}, "indexParams": indexes}
+    for name in "de"
+    for indexes in ([], [INDEX], [INDEX, OTHER_INDEX])
+]
 
 
 def fitting_or_any(fitting: list[Any], name: str) -> dict[str, Any]:
@@ -228,8 +234,12 @@ def test_whatever_is_sent_the_answer_is_one_that_the_document_knows(store, docum
     allowed = check(document, body_schema(document, verb))
     seen = set()
 
+    sent = made_up(aimed(document), verb, mode)
+    if (verb, mode) == ("collections/create", "positive"):
+        sent |= st.sampled_from(FITTING).map(orjson.dumps)
+
     @settings(GENERATED, max_examples=examples(16 if "search" in verb or "create" in verb else 5))
-    @given(made_up(aimed(document), verb, mode))
+    @given(sent)
     def attack(content: bytes) -> None:
         answer = store.send(verb, content)
         status = said(answer)
