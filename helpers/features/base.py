@@ -1,5 +1,6 @@
 """What a feature extractor is, and the half that all of them share: pictures in batches, each batch in a thread."""
 
+import contextlib
 import copy
 import functools
 import itertools
@@ -71,7 +72,9 @@ class NetworkExtractor:
     dim: int
     model: Any
     batch_size = 8  # on two cores as fast as 16, with half the memory
-    _alone: Callable[[], AbstractContextManager]  # surrounds the network in each thread
+    large_layers = False  # whether all cores together are quicker with one picture than one of them
+    _alone: Callable[[], AbstractContextManager]  # surrounds the network in each of several threads,
+    _by_itself: Callable[[], AbstractContextManager]  # and where there is one batch only
 
     def _set_up(self, model: Any, precision: str, backend: str) -> None:
         """Take the model to a GPU where there is one, and make the network as fast as asked for."""
@@ -85,9 +88,10 @@ class NetworkExtractor:
         if gpu == "cpu" and backend == "torch":
             self._at_once, self._threads = 1, torch.get_num_threads()
             self._alone = functools.partial(ThreadpoolController().limit, limits=1, user_api="openmp")
+            self._by_itself = contextlib.nullcontext if self.large_layers else self._alone
         else:
             self._at_once, self._threads, lock = self.batch_size, 2, threading.Lock()
-            self._alone = lambda: lock
+            self._alone = self._by_itself = lambda: lock
         if (precision, backend) == ("float32", "torch"):
             return
         pixels = self._pixels([self._prepare(picture) for picture in _samples(self.batch_size)])
@@ -128,22 +132,22 @@ class NetworkExtractor:
         batches = iter(lambda: list(itertools.islice(opened, self._at_once)), [])
         start = list(itertools.islice(batches, 2))
         if len(start) == 1:  # nothing to share out
-            return self._vectors(start[0])
+            return self._vectors(start[0], self._by_itself)
         vectors, ahead = [np.empty((0, self.dim), np.float32)], deque[Future]()
         with ThreadPoolExecutor(self._threads) as pool:
             for batch in itertools.chain(start, batches):
-                ahead.append(pool.submit(self._vectors, batch))
+                ahead.append(pool.submit(self._vectors, batch, self._alone))
                 if len(ahead) > self._threads:
                     vectors.append(ahead.popleft().result())
             vectors += [one.result() for one in ahead]
         return np.concatenate(vectors)
 
-    def _vectors(self, images: list[Source]) -> np.ndarray:
+    def _vectors(self, images: list[Source], cores: Callable[[], AbstractContextManager]) -> np.ndarray:
         """Return the vectors of one batch, computed in this thread."""
         torch = import_torch()
         with torch.inference_mode():
             pixels = self._pixels([self._prepare(image) for image in images])
-            with self._alone():
+            with cores():
                 features = self._network(pixels)
             return torch.nn.functional.normalize(features.float(), dim=1).cpu().numpy()
 
@@ -194,6 +198,7 @@ class VisionTransformer(NetworkExtractor):
     processor: Any
     patch_size: int  # pixels of a patch's side
     pooling = "cls"
+    large_layers = True
 
     def _take(self, processor: Any) -> None:
         self.processor = processor
