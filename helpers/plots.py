@@ -122,7 +122,7 @@ def show_images(pictures: Sequence[tuple[Source, str]], *, columns: int = 7) -> 
     for axis, (picture, title) in zip(axes.flat, pictures, strict=False):
         axis.imshow(_thumbnail(picture))
         axis.set_title(fitting(title, 1.1, size=8), fontsize=8, parse_math=False)
-    titles = ", ".join(dict.fromkeys(" ".join(title.split()) for _, title in pictures))
+    titles = ", ".join(" ".join(title.split()) for _, title in pictures)
     print(f"{len(pictures)} pictures: {titles}" if len(pictures) > 1 else f"A picture: {titles}")
     return finished(figure)
 
