@@ -19,7 +19,7 @@ MORE = {"07_choose_an_index": 1, "10_your_own_search": 2}  # exercises beside th
 # What each "Try it" suggests: source text -> what a learner would write instead.
 TRY_IT: dict[str, dict[str, str]] = {
     "01_create_a_collection": {
-        '"banana": [0.1, 0.9]}': '"banana": [0.1, 0.9], "lemon": [0.05, 0.3]}',
+        '"banana": [0.1, 0.9]}': '"banana": [0.1, 0.9], "lemon": [0.08, 0.3]}',
         "wrong = [\n": 'wrong = [\n    {"id": 4, "name": "cup", "vector": [1, 2, 3]},\n',
     },
     "02_extract_features": {
@@ -44,7 +44,7 @@ TRY_IT: dict[str, dict[str, str]] = {
         ),
         "(places.clip(1e-6) ** 3).mean(0) ** (1 / 3)": "(places.clip(1e-6) ** 10).mean(0) ** (1 / 10)",
     },
-    "07_choose_an_index": {"query = np.array([4.4, 3.8])": "query = np.array([5.0, 5.0])"},  # and LARGEST, as nbval
+    "07_choose_an_index": {"query = np.array([4.4, 3.8])": "query = np.array([4.0, 5.0])"},  # and LARGEST, as nbval
     "08_search_by_words": {
         'data=words.embed("teapot")': 'data=words.embed("goblet")',
         '"queries/mug_1.jpg", "teapot"': '"queries/lemon_1.jpg", "basketball"',
@@ -82,6 +82,10 @@ def test_a_lesson_has_three_exercises_each_with_a_hint_and_a_solution(lesson: st
         assert text_of(cell).startswith("Not yet: "), cell.id
         assert cell.source.splitlines()[-1].startswith(f"check.{exercise.name}("), cell.id
         assert cell.source != exercise.solution, cell.id
+        above = notebook.cells[notebook.cells.index(cell) - 1].source
+        question = above.partition("## Exercises")[2] or above
+        to_change = re.findall(r"(?:Change|in place of)(?: each)? `([^`]+)`", question)
+        assert all(text in cell.source for text in to_change), f"{cell.id}: its question names what is not in it"
 
 
 @pytest.fixture(scope="module")

@@ -381,7 +381,7 @@ def test_a_hit_whose_file_is_gone_is_told_when_it_is_searched_by(kit, extractor,
 
 
 def test_a_stored_path_out_of_the_folder_is_reported_not_followed(mug):
-    mug.more_like(replace(mug.hits[0], path="../docs/hits.png"))
+    mug.more_like(replace(mug.hits[0], path="../docs/hits.jpg"))
     assert mug.state == "failed"
     assert "leads out of" in mug.message
 
