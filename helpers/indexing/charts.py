@@ -198,10 +198,10 @@ def show_smaller(rows: Sequence[tuple[str, int, float, Measured, Measured]]) -> 
     axes[0].invert_yaxis()
     for axis in axes:
         axis.grid(alpha=0.3)
-    print(f"{'':<46}bytes    mAP   recall of the exact ten   ms a search (p50)")
+    print(f"{'':<48}bytes    mAP   recall of the exact ten   ms a search (p50)")
     for name, size, precision, small, large in rows:
         both = f"{small.recall:.2f}, large {large.recall:.2f}"
-        print(f"{name:<46}{size:>5}  {precision:.3f}   {both:<25} {small.p50:.2f}, large {large.p50:.1f}")
+        print(f"{name:<48}{size:>5}  {precision:.3f}   {both:<25} {small.p50:.2f}, large {large.p50:.1f}")
     return finished(figure)
 
 
