@@ -185,13 +185,15 @@ def map_collection(client: Memora, collection: str, method: str = "t-SNE") -> Co
 
 
 def colors_of(values: Sequence[str]) -> dict[str, str]:
-    """Give values a CSS color: their own where they are the names of colors; else one of eight that are told apart.
+    """Give each value a CSS color: its own where nearly all are names of colors; else one of eight that are told apart.
 
-    The most frequent values come first; grey stands for the values beyond those eight.
+    The most frequent values come first; grey stands for the others.
     """
-    others = Counter(value for value in sorted(values) if value not in REAL_COLORS).most_common()
-    colors = {value: value for value in values if value in REAL_COLORS}
-    return colors | {value: APART[n] if n < len(APART) else GREY for n, (value, _) in enumerate(others)}
+    known = [value for value, _ in Counter(sorted(values)).most_common()]
+    colors = [value if value in REAL_COLORS else GREY for value in known]
+    if colors.count(GREY) > len(known) / 5:  # one is such a name by accident: the orange among fruits
+        colors = [*APART, *[GREY] * len(known)]
+    return dict(zip(known, colors, strict=False))
 
 
 def map_panel(

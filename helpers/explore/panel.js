@@ -2,15 +2,16 @@
 const KEYS = [["/", "type a word or an address"], ["Arrow keys", "go from picture to picture; move the part"],
   ["Enter", "search by the picture that has the focus"], ["w", "why this one?"], ["d", "its details"],
   ["b", "back to the query before"], ["Ctrl+V", "search by the picture in the clipboard"], ["?", "these keys"]];
-const THEME = "memora-theme", SIZES = { S: 120, M: 180, L: 260 };
+const SIZES = { S: 120, M: 180, L: 260 };
+// What a person chose to see, `theme` and `size`, outlives the page where the browser keeps something for pages.
+const kept = (name) => { try { return localStorage.getItem(`memora-${name}`); } catch { return null; } };
+const keep = (name, value) => { try { localStorage.setItem(`memora-${name}`, value); } catch { /* until it is loaded again */ } };
 
 // Light or dark: as the person chose, else as JupyterLab is, else, on a page, as the system is.
 const theme = () => {
-  let chosen = null;
-  try { chosen = localStorage.getItem(THEME); } catch { /* this browser keeps nothing for pages */ }
   const { voila, jpThemeLight: lab } = document.body.dataset;  // Voila's own theme is always the same
   const dark = lab && !voila ? lab === "false" : matchMedia("(prefers-color-scheme: dark)").matches;
-  document.documentElement.dataset.memoraTheme = chosen || (dark ? "dark" : "light");
+  document.documentElement.dataset.memoraTheme = kept("theme") || (dark ? "dark" : "light");
 };
 
 export default { render({ model, el }) {
@@ -177,7 +178,7 @@ export default { render({ model, el }) {
   const sizes = h("div", { className: "memora-sizes", role: "group", "aria-label": "Size of the pictures" });
   const size = (chosen) => {
     results.box.style.setProperty("--row", `${SIZES[chosen]}px`);
-    redraw(sizes, Object.keys(SIZES).map((one) => button(one, () => size(one),
+    redraw(sizes, Object.keys(SIZES).map((one) => button(one, () => { keep("size", one); size(one); },
       { "aria-pressed": String(one === chosen), "aria-label": `Size ${one}` })));
   };
 
@@ -201,7 +202,7 @@ export default { render({ model, el }) {
     button("Close the keys", () => help.close(), {}, "Close"));
   const turn = () => {
     const now = document.documentElement.dataset.memoraTheme === "dark" ? "light" : "dark";
-    try { localStorage.setItem(THEME, now); } catch { /* until the page is loaded again */ }
+    keep("theme", now);
     document.documentElement.dataset.memoraTheme = now;
   };
   const round = (name, act, inside) => button(name, act, { className: "round", "aria-label": name, title: name },
@@ -248,7 +249,7 @@ export default { render({ model, el }) {
 
   const parts = { words, shelf: begin, query, earlier: history, facets, settings: set, call: write, status: tell };
   for (const [name, draw] of Object.entries(parts)) { model.on(`change:${name}`, draw); draw(); }
-  size("M"); theme(); shown.draw();
+  size(kept("size") in SIZES ? kept("size") : "M"); theme(); shown.draw();
   return () => {
     document.removeEventListener("paste", paste); system.removeEventListener("change", theme);
     watch.disconnect(); room.disconnect();

@@ -1,8 +1,9 @@
 """A search as a person makes it: query, settings, results, the way back. No widget and no layout."""
 
+import math
 import re
 import threading
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -516,19 +517,20 @@ class SearchSession:
                 allowed[field] = (*allowed.get(field, ()), value)
             elif kind == "between":
                 low, high = (float(side) for side in value.split(","))
-                if field not in self.spans:
-                    raise ValueError(f"no numbers {field!r}")
+                if field not in self.spans or not math.isfinite(low + high):
+                    raise ValueError(f"no {field} from {low} to {high}")
                 ranges[field] = (low, high)
-        there: dict[str, Container[Any]] = {
-            "limit": range(1, MOST + 1),
-            "metric": self.metrics,
-            "network": self.extractors,
-            "beside": {"all", *VARIANTS, *(f"network {one}" for one in self.extractors),
-                       *(f"metric {one}" for one in self.metrics)},
-        }  # fmt: skip
+        besides = ["all", *VARIANTS, *(f"network {one}" for one in self.extractors)]
+        fits: dict[str, Callable[[Any], bool]] = {
+            "limit": range(1, MOST + 1).__contains__,
+            "least": math.isfinite,
+            "metric": self.metrics.__contains__,
+            "network": self.extractors.__contains__,
+            "beside": [*besides, *(f"metric {one}" for one in self.metrics)].__contains__,
+        }
         plain = {field: read(said[name]) for name, field, read in IN_TEXT if name in said}
         for name, field, _ in IN_TEXT:
-            if name in there and field in plain and plain[field] not in there[name]:
+            if name in said and not fits[name](plain[field]):
                 raise ValueError(f"no {name} {said[name]!r}")
         return replace(self._usual, allowed=allowed, ranges=ranges, **plain)
 

@@ -13,7 +13,7 @@ import anywidget
 import ipywidgets as widgets
 import traitlets
 
-from helpers.connect import COLLECTION, connect
+from helpers.connect import COLLECTION, LOCAL_URL, connect
 from helpers.explore.browser import STYLE
 from helpers.explore.map import map_panel
 from helpers.explore.panel import Newest, search_panel
@@ -88,14 +88,14 @@ class Places(anywidget.AnyWidget):
     """Where the page searches, the way to a folder of one's own, and the page's address (what stands behind its #).
 
     What a person does arrives as a message `{"do": ...}`, which `Page` hears; `{"next": True}` asks for the next file.
-    `places` are pairs of a key and a name; `state` is what `Page._tell` tells; `suffixes` and `most` say which files
-    of a folder are sent, and how many.
+    `places` are pairs of a key and a name; `state` is what `Page._tell` tells; `asks` names the networks that wait to
+    be asked for; `suffixes` and `most` say which files of a folder are sent, and how many.
     """
 
     _esm = HERE / "places.js"
     _css = "".join(path.read_text(encoding="utf-8") for path in (STYLE, HERE / "places.css"))
     places: traitlets.List = traitlets.List().tag(sync=True)
-    place, address = (traitlets.Unicode("").tag(sync=True) for _ in range(2))
+    place, address, asks = (traitlets.Unicode("").tag(sync=True) for _ in range(3))
     state = traitlets.Dict().tag(sync=True)
     suffixes = traitlets.List(sorted(SUFFIXES)).tag(sync=True)
     most = traitlets.Dict({"file": MAX_BYTES, "files": MOST_FILES, "bytes": MOST_BYTES}).tag(sync=True)
@@ -105,7 +105,7 @@ class Visit:
     """One look at a folder, and what is waited for meanwhile."""
 
     def __init__(self, place: Place) -> None:
-        self.place, self.stopped = place, False
+        self.place, self.stopped, self.asks = place, False, ""  # networks that are asked for, not let look unasked
         self.checked, self.searched = threading.Event(), threading.Event()
 
     def stop(self) -> None:
@@ -125,7 +125,7 @@ class Page(widgets.VBox):
     def __init__(self, client: Memora, networks: list[FeatureExtractor]) -> None:
         self._client, self._networks = client, networks
         self._upload, self._left_out = cast(Upload | None, None), 0
-        self._visit, self._work = Visit(KIT), Newest()
+        self._visit, self._work, self._telling = Visit(KIT), Newest(), threading.Lock()
         self._session: SearchSession | None = None
         self._places = Places(places=names(kept()))
         self._places.on_msg(lambda _, said, buffers: self._hear(said, buffers))
@@ -150,6 +150,8 @@ class Page(widgets.VBox):
                 self._go_to(said["text"])
             elif do == "stop":
                 self._stop()
+            elif do == "compare":
+                self._visit.searched.set()
             else:
                 self._receive(do, said, buffers)
         except (*WRONG, KeyError) as error:
@@ -157,9 +159,14 @@ class Page(widgets.VBox):
             self._forget_upload()
             self._tell(gone, wrong=True)
 
-    def _tell(self, told: str, **more: Any) -> None:
-        """Show a sentence; with it that it is `wrong`, or what is `busy`, how much is `done`, and `of` how much."""
-        self._places.state = {"told": told, **more}
+    def _tell(self, told: str, visit: Visit | None = None, **more: Any) -> None:
+        """Show a sentence; with it that it is `wrong`, or what is `busy`, how much is `done`, and `of` how much.
+
+        News of a visit that was stopped is ignored.
+        """
+        with self._telling:  # what tells that it was stopped comes after all that it told
+            if not (visit and visit.stopped):
+                self._places.state = {"told": told, **more}
 
     def _receive(self, do: str, said: dict[str, Any], buffers: Sequence[memoryview]) -> None:
         """Take the next file of a folder that a browser sends."""
@@ -228,13 +235,16 @@ class Page(widgets.VBox):
     def _search_in(self, place: Place, upload: Upload | None = None, told: str = "") -> None:
         """Show the panel of a folder, at once if its pictures are stored; then bring what is stored in line with it.
 
-        The other networks follow after the first search: until then the processor is needed for it.
+        The other networks follow after the first search: until then the processor is needed for it. In a Memora
+        elsewhere a collection for one is made only when somebody asks for it.
         """
         self._visit.stop()
         visit = self._visit = Visit(place)
         usual, *others = pairs = self._pairs(place)
         stored = [self._count(name) for _, name in pairs]
         there = [pair for pair, count in zip(pairs, stored, strict=True) if count >= max(1, stored[0])]
+        if self._client.base_url != LOCAL_URL:
+            visit.asks = " and ".join(one.name for (one, _), count in zip(others, stored[1:], strict=True) if not count)
         shown = usual in there and place.key in kept()
         if shown:
             self._show(visit, there)
@@ -246,14 +256,17 @@ class Page(widgets.VBox):
                 keep(place)
                 if not shown:
                     self._show(visit, [usual])
-                self._tell(news := "\n".join([told, *self._news(report, shown and place == KIT)]).strip())
+                news = "\n".join([told, *self._news(report, shown and place == KIT)]).strip()
+                self._tell(news, visit)
                 visit.checked.set()
+                self._places.asks = visit.asks
                 visit.searched.wait()
-                self._tell("\n".join([news, *self._offer(visit, others, news)]).strip())
+                self._places.asks = ""
+                self._tell("\n".join([news, *self._offer(visit, others, news)]).strip(), visit)
             except StoppedError:
                 return
             except WRONG as error:
-                self._tell(_sentence(error), wrong=True)
+                self._tell(_sentence(error), visit, wrong=True)
                 visit.checked.set()
                 if upload:
                     upload.remove()
@@ -293,7 +306,7 @@ class Page(widgets.VBox):
 
         def tell(done: int, of: int) -> None:
             visit.go_on()
-            self._tell(told, busy=f"{who} at {place.called}: {done} of {of}", done=done, of=of)
+            self._tell(told, visit, busy=f"{who} at {place.called}: {done} of {of}", done=done, of=of)
 
         options: dict[str, Any] = {"batch_size": 16, "remove_missing": bool(place.key), "tell": tell}
         report = ingest(self._client, load_folder(place.root), extractor=network, collection=collection, **options)
@@ -322,7 +335,8 @@ class Page(widgets.VBox):
 
         def follow() -> None:
             if session is self._session and session.state in ("found", "nothing found"):
-                visit.searched.set()
+                if not visit.asks:
+                    visit.searched.set()
                 self._places.address = "&".join(text for text in (where, session.as_text()) if text)
 
         session.watch(follow)

@@ -23,7 +23,8 @@ export default { render({ model, el }) {
       <p>or <button class="pick">Choose a folder</button><input type="file" webkitdirectory hidden> or drop one here:
         its pictures are copied beside the collection. Nothing leaves this computer.</p></div></details>
     <div class="busy" hidden><progress></progress><span></span><button class="stop">Stop</button></div>
-    <p class="told"></p></div>`;
+    <p class="told"></p><p class="asks" hidden><button></button> It reads the pictures once, and stores its vectors in a
+      collection of their own.</p></div>`;
   const query = (what) => el.querySelector(what), select = query("select"), busy = query(".busy"), told = query(".told");
   const drop = query(".drop"), input = query("input[type=file]"), path = query("form input");
   let go = () => {}, stopped = false;
@@ -61,6 +62,7 @@ export default { render({ model, el }) {
     give((await Promise.all(entries.map(filesOf))).flat());
   };
   query(".stop").onclick = () => { stopped = true; go(); model.send({ do: "stop" }); };
+  query(".asks button").onclick = () => model.send({ do: "compare" });
   select.onchange = () => model.send({ do: "choose", key: select.value });
   query(".forget").onclick = () => {
     const name = select.selectedOptions[0].text;
@@ -72,6 +74,8 @@ export default { render({ model, el }) {
     select.replaceChildren(...places.map(([key, name]) => new Option(name, key)));
     select.value = model.get("place");
     query(".forget").hidden = !model.get("place");
+    query(".asks").hidden = !model.get("asks");
+    query(".asks button").textContent = `Compare with ${model.get("asks")}, too`;
     busy.hidden = !state.busy;
     told.textContent = state.told || "";
     told.setAttribute("role", state.wrong ? "alert" : "status");
@@ -88,7 +92,7 @@ export default { render({ model, el }) {
   };
   addEventListener("hashchange", address);
   model.on("change:address", keep);
-  model.on("change:places change:place change:state", draw);
+  model.on("change:places change:place change:asks change:state", draw);
   model.on("msg:custom", (said) => { if (said.next) go(); });
   draw();
   address();

@@ -22,6 +22,7 @@ from tests.browser.test_panel import (
     START,
     app,
     browser,
+    button,
     compare,
     expect,
     home,
@@ -82,8 +83,10 @@ def test_a_folder_of_ones_own_is_searched_compared_kept_and_forgotten(browser, a
         expect(page).to_have_url(re.compile("#file=queries%2Fmug_1.jpg"))
         page.goto(page.url + "&limit=4")  # as somebody else's link has it
         expect(status(page)).to_contain_text("4 pictures most like mug_1.jpg")
+        button(page, "Size L").click()
         page.reload()
         expect(status(page)).to_contain_text("4 pictures most like mug_1.jpg")
+        expect(button(page, "Size L")).to_have_attribute("aria-pressed", "true")
 
         page.get_by_text("A folder of your own").click()
         path = page.get_by_label("Its path on this computer")

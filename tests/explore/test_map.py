@@ -12,7 +12,7 @@ from helpers.connect import COLLECTION
 from helpers.explore.browser import MapView
 from helpers.explore.map import CollectionMap, colors_of, map_collection, map_panel, project, show_map
 from helpers.memora import Memora
-from helpers.plots import GREY
+from helpers.plots import APART, GREY
 from tests.explore.conftest import QUERY
 from tests.facts import PICTURES
 
@@ -69,12 +69,15 @@ def test_the_printed_map_marks_the_query_and_names_its_colors(kit, mug, capsys):
 
 
 def test_colors_are_their_own_and_eight_others_are_told_apart():
-    assert colors_of(["red", "wood", "grass"])["red"] == "red"
+    colors = ["red", "teal", "white", "gold", "yellow"]
+    assert colors_of([*colors, "copper"]) == {one: one for one in colors} | {"copper": GREY}
     values = [f"value {n}" for n in range(20) for _ in range(n)]  # the last ones are the most frequent
     colors = colors_of(values)
     frequent = [colors[f"value {n}"] for n in range(12, 20)]
     assert len(set(frequent)) == 8
     assert {colors[f"value {n}"] for n in range(1, 12)} == {GREY}
+    fruit = colors_of(["apple", "banana", "lemon", "orange", "plum", *["melon"] * 2])
+    assert set(fruit.values()) < set(APART), "the orange is a fruit here, beside the palette's own orange"
 
 
 def test_a_field_that_only_follows_the_kind_is_not_above_its_matched_share():

@@ -81,6 +81,42 @@ def test_a_second_network_can_be_compared_with_after_the_first_search_and_no_soo
     assert opened._places.state["told"] == f"Compare with: {LITE2} has seen the pictures, too."
 
 
+def test_elsewhere_no_second_collection_is_made_unasked_but_one_that_is_there_is_kept(opened, tmp_path, monkeypatch):
+    """Else a hosted Memora gets, and may charge for, what nobody wanted."""
+    monkeypatch.setattr(page, "LOCAL_URL", "")
+    folder, asked = mine(tmp_path), []
+
+    def wait():
+        opened._session.ask(folder / "IMG_0.jpg")
+        opened.work()  # the search is made
+        asked.append((opened._places.asks, opened._visit.searched.is_set(), len(collections(opened))))
+        opened._hear({"do": "compare"}, [])
+
+    opened._hear({"do": "open", "path": str(folder)}, [])
+    opened._visit.searched.wait = wait
+    opened.work()
+    assert asked == [(LITE2, False, 1)]
+    assert opened._places.asks == ""
+    assert len(collections(opened)) == 2
+    opened._hear({"do": "open", "path": str(folder)}, [])
+    assert opened._visit.asks == "", "it is there now"
+
+
+def test_once_it_is_stopped_the_page_shows_no_progress_any_more(opened, tmp_path, monkeypatch):
+    """Also if Stop is pressed just when a batch has ended."""
+    goes_on = page.Visit.go_on
+
+    def then_it_is_stopped(visit):
+        goes_on(visit)
+        opened._hear({"do": "stop"}, [])
+
+    monkeypatch.setattr(page.Visit, "go_on", then_it_is_stopped)
+    opened._hear({"do": "open", "path": str(mine(tmp_path))}, [])
+    opened.work()
+    assert "busy" not in opened._places.state
+    assert opened._places.state["told"].startswith("Stopped.")
+
+
 def test_a_network_that_can_not_be_loaded_leaves_the_search_as_it_is(opened, tmp_path, monkeypatch):
     def missing(name):
         raise page.ModelUnavailableError("its file is gone")
