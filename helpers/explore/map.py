@@ -4,7 +4,7 @@ import base64
 import html
 import io
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import numpy as np
 
 from helpers.explore.browser import MapView
 from helpers.explore.pictures import thumbnail, words
-from helpers.explore.session import MOST_PICTURES, SearchSession
+from helpers.explore.session import MOST_PICTURES, SearchSession, Start
 from helpers.images import DATA
 from helpers.ingest import FIELDS, stored_rows
 from helpers.labels import drawable, finished
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 NEIGHBOURS = 5
 SAME = 0.9999  # a cosine above this is that of a picture with itself
 THUMB = 96  # pixels
-REAL_COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "gray",
-               "teal", "gold", "silver")  # fmt: skip
+REAL_COLORS = "red orange yellow green blue purple pink brown black white gray teal gold silver".split()
 
 
 @dataclass(frozen=True)
@@ -196,13 +195,10 @@ def colors_of(values: Sequence[str]) -> dict[str, str]:
     return dict(zip(known, colors, strict=False))
 
 
-def map_panel(
-    session: SearchSession,
-    made: CollectionMap | None = None,
-    *,
-    start: Callable[[Callable[[], None]], Any] | None = None,
-) -> "MapPanel":
-    """Return the map as a widget: click a picture to search by it; draw around some to see what they share.
+class MapPanel(widgets.VBox):
+    """The map as a widget: click a picture to search by it; draw around some to see what they share.
+
+    A page that can't show widgets, such as a code host's, shows a picture of it.
 
     Parameters
     ----------
@@ -214,13 +210,10 @@ def map_panel(
         Runs a function without arguments, such as `Newest()`: then the map is made when a browser shows its frame, not
         at once, and the rest of the page can be used meanwhile.
     """
-    return MapPanel(session, made, start)
 
-
-class MapPanel(widgets.VBox):
-    """A session's map; a page that can't show widgets, such as a code host's, shows a picture of it."""
-
-    def __init__(self, session: SearchSession, made: CollectionMap | None, start: Callable | None) -> None:
+    def __init__(
+        self, session: SearchSession, made: CollectionMap | None = None, *, start: Start | None = None
+    ) -> None:
         self._session, self._made, self._mapped = session, made, session.collection
         self._start = start or (lambda work: work())
         self._lost = False  # Memora was away when the map was to be made
@@ -297,6 +290,9 @@ class MapPanel(widgets.VBox):
         self._made.figure(self._by.value, self._session.root, self._view.query).savefig(file, format="jpeg", dpi=80)
         data["image/jpeg"] = base64.b64encode(file.getvalue()).decode()
         return data, {"image/jpeg": {"alt": f"A map of {self._made}; the frames' colors show: {self._by.value}"}}
+
+
+map_panel = MapPanel  # called as search_panel is
 
 
 def show_map(

@@ -56,9 +56,9 @@ class SearchSession:
         The collection's name, if there is one network.
     root : Path
         The folder that was ingested.
-    start : callable, optional
+    start : callable
         Runs a search, which is a function without arguments; by default at once, in the same thread.
-    start_opening : callable, optional
+    start_opening : callable
         Opens a picture, which may come from a slow server: a function without arguments as well; by default at once.
 
     Raises
@@ -82,8 +82,8 @@ class SearchSession:
         *,
         collection: str = COLLECTION,
         root: Path = DATA,
-        start: Start | None = None,
-        start_opening: Start | None = None,
+        start: Start = lambda work: work(),
+        start_opening: Start = lambda work: work(),
     ) -> None:
         pairs = list(extractor) if isinstance(extractor, Sequence) else [(extractor, collection)]
         self.client, self.root = client, Path(root)
@@ -96,7 +96,7 @@ class SearchSession:
         self.searches: list[Search] = []
         self.history: list[Query] = []
         self._look_at_collection()
-        self._start, self._start_opening = start or _at_once, start_opening or _at_once
+        self._start, self._start_opening = start, start_opening
         self._watchers: list[Callable[[], None]] = []
         self._asked: tuple[Query | None, Settings] = (None, self.settings)  # the newest search
         self._turn = 0  # choice of a query
@@ -162,11 +162,9 @@ class SearchSession:
         rows = sorted(found.values(), key=lambda row: row["image_path"])
         self.pictures = [Hit(0, 1.0, row["id"], row["image_path"], {n: row[n] for n in (*texts, *numbers)})
                          for row in rows]  # fmt: skip
-        spans = {name: (min(known), max(known)) for name in numbers
-                 if (known := [row[name] for row in rows if row[name] is not None])}  # fmt: skip
-        self.spans = {name: span for name, span in spans.items() if span[0] < span[1]}  # of numbers
-        values = {name: sorted({row[name] for row in rows}) for name in texts}
-        choices = [(name, found) for name, found in values.items() if 1 < len(found) <= CHOICES]
+        values = {name: sorted({row[name] for row in rows} - {None}) for name in (*texts, *numbers)}
+        self.spans = {name: (values[name][0], values[name][-1]) for name in numbers if len(values[name]) > 1}
+        choices = [(name, values[name]) for name in texts if 1 < len(values[name]) <= CHOICES]
         self.choices: dict[str, list[str]] = dict(choices[:FILTERS])  # of each text
         index = next((one for one in told["indexes"] if one["fieldName"] == "vector"), None)
         self.metrics = [index["metricType"]] if index else ["COSINE", "IP", "L2"]
@@ -566,10 +564,6 @@ def picture_of(root: Path, path: str, min_side: int | None = None) -> Image.Imag
     except ValueError as error:
         raise ImageError(path, str(error)) from None
     return open_image(file, min_side)
-
-
-def _at_once(work: Callable[[], None]) -> None:
-    work()
 
 
 def _refusal(name: str, reason: str) -> str:

@@ -138,20 +138,18 @@ class Page(widgets.VBox):
     # what a person does
 
     def _hear(self, said: dict[str, Any], buffers: Sequence[memoryview]) -> None:
+        acts: dict[str, Callable[..., None]] = {
+            "open": lambda path: self._search_in(place_of(path)),
+            "choose": lambda key: self._search_in(kept()[key]),
+            "forget": lambda key: self._forget(kept()[key]),
+            "address": self._go_to,
+            "stop": self._stop,
+            "compare": self._visit.searched.set,
+        }
         do = said["do"]
         try:
-            if do == "open":
-                self._search_in(place_of(said["path"]))
-            elif do == "choose":
-                self._search_in(kept()[said["key"]])
-            elif do == "forget":
-                self._forget(kept()[said["key"]])
-            elif do == "address":
-                self._go_to(said["text"])
-            elif do == "stop":
-                self._stop()
-            elif do == "compare":
-                self._visit.searched.set()
+            if do in acts:
+                acts[do](**{name: value for name, value in said.items() if name != "do"})
             else:
                 self._receive(do, said, buffers)
         except (*WRONG, KeyError) as error:
@@ -213,10 +211,10 @@ class Page(widgets.VBox):
 
         self._work(work)
 
-    def _go_to(self, address: str) -> None:
+    def _go_to(self, text: str) -> None:
         """Search for what the page's address says, where it says."""
-        place = kept().get(dict(parse_qsl(address)).get("in", ""))
-        self._asked = address
+        place = kept().get(dict(parse_qsl(text)).get("in", ""))
+        self._asked = text
         if place is None:
             self._tell("The folder of this address is not on this computer.", wrong=True)
         elif place.key != self._places.place:
@@ -248,7 +246,7 @@ class Page(widgets.VBox):
         shown = usual in there and place.key in kept()
         if shown:
             self._show(visit, there)
-        self._tell(told, **({} if shown else {"busy": f"Looking at {place.called}"}))
+        self._tell(told, visit, **({} if shown else {"busy": f"Looking at {place.called}"}))
 
         def work() -> None:
             try:
