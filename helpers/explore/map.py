@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 NEIGHBOURS = 5
 SAME = 0.9999  # a cosine above this is that of a picture with itself
 THUMB = 96  # pixels
-REAL_COLORS = "red orange yellow green blue purple pink brown black white gray teal gold silver".split()
+REAL_COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "gray",
+               "teal", "gold", "silver")  # fmt: skip
 
 
 @dataclass(frozen=True)
