@@ -23,8 +23,8 @@ export default { render({ model, el }) {
       <p>or <button class="pick">Choose a folder</button><input type="file" webkitdirectory hidden> or drop one here:
         its pictures are copied beside the collection. Nothing leaves this computer.</p></div></details>
     <div class="busy" hidden><progress></progress><span></span><button class="stop">Stop</button></div>
-    <p class="told"></p><p class="asks" hidden><button></button> It reads the pictures once, and stores its vectors in a
-      collection of their own.</p></div>`;
+    <p class="told"></p>
+    <p class="asks" hidden><button></button> It reads the pictures once, and stores its vectors in a collection of their own.</p></div>`;
   const query = (what) => el.querySelector(what), select = query("select"), busy = query(".busy"), told = query(".told");
   const drop = query(".drop"), input = query("input[type=file]"), path = query("form input");
   let go = () => {}, stopped = false;
