@@ -174,11 +174,12 @@ def _drop_database(engine: str, project: str) -> None:
 
 def _serve(home: Path) -> Memora:
     """Start `python -m local_memora` and wait until it has said how to reach it."""
-    command = [sys.executable, "-m", "local_memora", "--port=0", f"--engine={home}"]
+    command = [sys.executable, "-m", "local_memora", "--port=0", f"--engine={home}", "--with-stdin"]
     server = subprocess.Popen(
         command,
         cwd=ROOT,
         env={**os.environ, "MEMORA_API_KEY": "", "MEMORA_PROJECT_ID": ""},  # a key of its own
+        stdin=subprocess.PIPE,  # it ends with this process, even where that is killed
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -17,7 +17,7 @@ from local_memora.app import OneKey, is_url
 from local_memora.classroom.command import commands as classroom
 from local_memora.contract.bodies import ProjectId
 from local_memora.contract.errors import ApiError, without_password
-from local_memora.serve import HOST, Server, bind, run_until_stopped
+from local_memora.serve import Server, bind, run_until_stopped
 from local_memora.verbs.service import WAITING
 
 PROGRAM = "python -m local_memora"
@@ -31,8 +31,8 @@ def main(arguments: list[str]) -> int:
     except click.ClickException as error:  # in one line, without the usage above it
         click.echo(f"{PROGRAM}: {error.format_message()}", err=True)
         return error.exit_code
-    except ApiError as error:
-        click.echo(f"{PROGRAM}: {without_password(error.message)}", err=True)
+    except (ApiError, OSError) as error:  # the second, for example, where a file can't be written
+        click.echo(f"{PROGRAM}: {without_password(str(error))}", err=True)
         return 1
     except click.Abort:  # Ctrl-C before it listens
         return 130
@@ -116,21 +116,17 @@ engine_option = click.option(
 @click.option(
     "--threads", type=click.IntRange(1, 256), default=8, show_default=True, help="Requests worked on at once."
 )
+@click.option("--with-stdin", is_flag=True, help="Stop when standard input ends, so with the program that holds it.")
 def serve(
-    port: int, given_key: str | None, key_file: TextIO | None, projects: list[str], engine: str | Path, threads: int
-) -> None:
+    port: int, given_key: str | None, key_file: TextIO | None, projects: list[str], engine: str | Path, threads: int,
+    with_stdin: bool,
+) -> None:  # fmt: skip
     """Serve until a signal comes; print what a client needs."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     secret = key(given_key, key_file)
-    try:
-        listener = bind(port)  # before the engine: the same command, given twice, is told so at once
-        application = build(engine, secret, projects, threads)
-        server = Server(application, listener, threads + WAITING, OneKey(secret, None).knows)
-    except OSError as error:
-        raise click.ClickException(
-            f"port {port} of {HOST} can't be opened ({error.strerror or error}): choose another with --port, "
-            "0 picks a free one"
-        ) from None
+    listener = bind(port)  # before the engine: the same command, given twice, is told so at once
+    application = build(engine, secret, projects, threads)
+    server = Server(application, listener, threads + WAITING, OneKey(secret, None).knows)
     click.echo(
         f"Serving {' and '.join(map(repr, projects))} to programs on this machine; "
         f"the data: {without_password(str(engine))}\n"
@@ -138,7 +134,7 @@ def serve(
         err=True,
     )
     lines = f"MEMORA_URL={server.url}\nMEMORA_PROJECT_ID={projects[0]}\nMEMORA_API_KEY={_quoted(secret)}"
-    run_until_stopped(server, lines)
+    run_until_stopped(server, lines, with_stdin=with_stdin)
 
 
 def build(engine: str | Path, key: str, projects: list[str], at_once: int) -> Any:

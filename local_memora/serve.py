@@ -12,10 +12,11 @@ import signal
 import socket
 import ssl
 import sys
+import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from tempfile import SpooledTemporaryFile, gettempdir
 from typing import Any, cast
@@ -29,6 +30,7 @@ from werkzeug import Response
 from werkzeug.wsgi import FileWrapper
 
 from local_memora.app import GONE, MAX_BODY, TOO_LARGE
+from local_memora.contract.errors import ApiError
 
 HOST = "127.0.0.1"
 IDLE_SECONDS = 120  # a client that neither sends nor takes anything for so long loses its connection
@@ -63,8 +65,8 @@ class Server(httputil.HTTPServerConnectionDelegate):
 
     Raises
     ------
-    OSError
-        Another program already listens on this port.
+    ApiError
+        503 where another program already listens on this port.
     """
 
     def __init__(
@@ -77,7 +79,8 @@ class Server(httputil.HTTPServerConnectionDelegate):
         share: int = CONNECTIONS,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        listener.listen(BACKLOG)
+        with _opening(listener.getsockname()):
+            listener.listen(BACKLOG)
         listener.setblocking(False)
         self.port = listener.getsockname()[1]
         self.url = f"http{'s' if tls else ''}://{HOST}:{self.port}"
@@ -320,17 +323,35 @@ def _message(status: HTTPStatus, text: str) -> Response:
     return Response(orjson.dumps({"message": text}), status, content_type="application/json")
 
 
-def run_until_stopped(server: Server, ready: str) -> None:
-    """Print that it is ready, and serve until Ctrl-C or SIGTERM; exit with 1 where requests stay unanswered."""
+def run_until_stopped(server: Server, ready: str, *, with_stdin: bool = False) -> None:
+    """Print that it is ready, and serve until Ctrl-C or SIGTERM; exit with 1 where requests stay unanswered.
+
+    Parameters
+    ----------
+    server : Server
+        What serves.
+    ready : str
+        What to print.
+    with_stdin : bool
+        Whether the end of standard input stops it, too.
+    """
 
     def stop(number: int, frame: Any) -> None:
         # A second Ctrl-C ends it at once. A second SIGTERM does not: make passes on one that its children got too.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         server.stop()
 
+    def stop_with_stdin() -> None:
+        with suppress(OSError):  # a closed one has ended
+            while os.read(0, MB):  # sys.stdin has a lock, which Python would wait for when it ends
+                pass
+        server.stop()
+
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last one is Ctrl-Break on Windows, where SIGTERM never comes
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), stop)
+    if with_stdin:
+        threading.Thread(target=stop_with_stdin, daemon=True).start()
     print(ready, flush=True)  # who reads it may stop us at once
     if left := server.run():
         print(f"Stopped after {DRAIN_SECONDS} s with {left} requests unanswered.", file=sys.stderr, flush=True)
@@ -349,18 +370,29 @@ def bind(port: int, host: str = HOST) -> socket.socket:
 
     Raises
     ------
-    OSError
-        The port is taken, or this user may not use it.
+    ApiError
+        503 where the port is taken, or this user may not use it.
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     if os.name != "nt":  # a restart gets the port at once; on Windows this would share the port with other programs
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
-    except OSError:
+        with _opening((host, port)):
+            listener.bind((host, port))
+    except ApiError:
         listener.close()
         raise
     return listener
+
+
+@contextmanager
+def _opening(address: tuple[str, int]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        host, port = address
+        why = f"port {port} of {host} can't be opened ({error.strerror or error})"
+        raise ApiError(503, f"{why}: choose another with --port, 0 picks a free one") from None
 
 
 def most_connections() -> int:

@@ -120,6 +120,7 @@ ALL_BUT = {
         "test_a_milvus_server_gets_its_token_from_the_settings",
         "test_a_playground_in_a_folder_that_is_given_leaves_it_to_its_owner",
         "test_a_served_playground_answers_and_goes_on_though_it_logs_much",
+        "test_a_served_playground_ends_with_a_kernel_that_is_killed",
     ],
     "tests/test_demo.py": [
         "test_folders_of_ones_own_work_without_metadata_and_do_not_mix",

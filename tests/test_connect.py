@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -314,6 +315,25 @@ def test_a_served_playground_answers_and_goes_on_though_it_logs_much(monkeypatch
     monkeypatch.setattr(helpers.connect, "ROOT", ROOT)
     with playground(served=True) as client:
         assert client.collections.list() == {"data": []}
+
+
+def test_a_served_playground_ends_with_a_kernel_that_is_killed(tmp_path):
+    """Nobody else would end it: it would keep its memory, and serve for ever."""
+    import psutil
+
+    work = f"from helpers.connect import *; playground(served=True, home=Path({str(tmp_path)!r})); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    kernel = subprocess.Popen([sys.executable, "-c", work], cwd=ROOT, text=True, **pipes)
+    try:
+        assert kernel.stdout
+        assert kernel.stdout.readline().startswith("Memora: a playground, in a process of its own")
+        (server,) = psutil.Process(kernel.pid).children()
+        kernel.kill()
+        with suppress(psutil.NoSuchProcess):
+            server.wait(600)
+    finally:
+        kernel.kill()
+        kernel.communicate()
 
 
 def test_a_password_in_the_url_is_not_printed(monkeypatch, capsys):
