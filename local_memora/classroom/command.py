@@ -12,7 +12,7 @@ import click
 from local_memora.app import open_engine
 from local_memora.classroom import handout, keep, register
 from local_memora.classroom.gate import Holdings
-from local_memora.classroom.limits import Limits
+from local_memora.classroom.limits import IN_HAND, Limits
 from local_memora.serve import HOST, Server, bind, run_until_stopped
 
 PORT = 8530
@@ -44,11 +44,16 @@ def new(name: str, students: int, url: str | None, file: Path, folder: Path) -> 
     url = (url or f"http://{handout.this_address()}:{PORT}").rstrip("/")
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise click.UsageError(f"--url is {url!r}: it must start with http:// or https:// and name a host")
-    if file.exists():
-        raise click.UsageError(f"{file} is there already: name another --handout, or delete it")
-    keys = register.found(folder, name, url, students)
-    file.touch(mode=0o600)
-    file.write_text(handout.page(name, url, keys), encoding="utf-8")
+    try:
+        file.touch(mode=0o600, exist_ok=False)  # before the class: without its slips nobody would know its keys
+    except FileExistsError:
+        raise click.UsageError(f"{file} is there already: name another --handout, or delete it") from None
+    try:
+        keys = register.found(folder, name, url, students)
+        file.write_text(handout.page(name, url, keys), encoding="utf-8")
+    except BaseException:
+        file.unlink()
+        raise
     click.echo(f"The class {name!r} has {students} students; the data: {folder}")
     click.echo(f"Their slips: {file}. Print the page, then delete it: it holds every key, and nothing else does.")
     click.echo(f"The teacher's key, for {url}/class (it is shown only now): {keys[register.TEACHER]}")
@@ -147,15 +152,11 @@ def serve(
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     tls = _tls(certificate, certificate_key)
     said = register.Book(folder).read()
-    limits = Limits(collections, rows, megabytes, requests, burst=3 * requests)
-    try:
-        listener = bind(port, "0.0.0.0" if on_network else HOST)
-        application, gate = create_class(folder, limits, [*names, urlsplit(said.url).hostname or ""], pack)
-        threads = min(MOST_THREADS, len(said.seats) * limits.in_hand)
-        server = Server(application, listener, threads, gate.knows, share=CONNECTIONS, tls=tls)
-    except OSError as error:
-        advice = "choose another with --port"
-        raise click.ClickException(f"port {port} can't be opened ({error.strerror or error}): {advice}") from None
+    limits = Limits(collections, rows, megabytes, requests)
+    listener = bind(port, "0.0.0.0" if on_network else HOST)
+    application, gate = create_class(folder, limits, [*names, urlsplit(said.url).hostname or ""], pack)
+    threads = min(MOST_THREADS, len(said.seats) * IN_HAND)
+    server = Server(application, listener, threads, gate.knows, share=CONNECTIONS, tls=tls)
     url = f"http{'s' if tls else ''}://{handout.this_address() if on_network else HOST}:{server.port}"
     click.echo(_meaning(on_network, tls is not None, url), err=True)
     if said.url != url:

@@ -36,14 +36,18 @@ class Holdings:
 
     def rows(self) -> int:
         """Count the rows."""
-        total = 0
-        for name in self._engine.names(self._project):
-            if collection := self._engine.find(self._project, name):
-                try:
-                    total += self._engine.count(collection, None, None)
-                except Exception as error:  # dropped in this moment, or damaged: calls about it say so
-                    self._engine.fault(collection, error)
-        return total
+        return sum(map(self._count, self._engine.names(self._project)))
+
+    def _count(self, name: str) -> int:
+        """Count a collection's rows: 0 where it was dropped in this moment, or is damaged; calls about it say so."""
+        collection = None
+        try:
+            collection = self._engine.find(self._project, name)
+            return self._engine.count(collection, None, None) if collection else 0
+        except Exception as error:
+            if collection:
+                self._engine.fault(collection, error)
+            return 0
 
     def refuse_another(self) -> None:
         """Refuse with 413 one more collection than a project may have."""
@@ -110,7 +114,7 @@ class ClassGate:
         begun = time.monotonic()
         try:
             with ExitStack() as held:
-                held.enter_context(self._shares.setdefault(seat.name, Share(self.limits)).turn())
+                held.enter_context(self._shares.setdefault(seat.name, Share(self.limits.requests)).turn())
                 yield partial(self._admit, seat, path, held)
         except Exception as error:
             self.watch.failed(seat.name, path, error)

@@ -14,6 +14,8 @@ READS = {
     "collections/get_stats", "partitions/has", "partitions/list", "partitions/get_stats", "indexes/list",
     "indexes/describe", "vectors/search", "vectors/hybrid_search", "vectors/query", "vectors/get",
 }  # fmt: skip
+AT_ONCE = 3  # calls of one key that are worked on at the same time,
+IN_HAND = AT_ONCE + 6  # and those that may be here: the others wait for their turn
 MANY_VECTORS, MANY_HITS, MANY_KEYS = 16, 1_000, 100  # in one call: more makes it a heavy one
 
 
@@ -26,26 +28,13 @@ class Limits:
     collections, rows, megabytes : int
         What its project may hold; megabytes on disk, old versions of rows included.
     requests : int
-        Calls a second, on average; `burst` of them may come at once.
-    at_once : int
-        Calls worked on at the same time; `waiting` more may wait for their turn.
-    heavy : int
-        Calls with much to do that are worked on at the same time.
+        Calls a second, on average; three times as many may come at once.
     """
 
     collections: int = 20
     rows: int = 50_000
     megabytes: int = 500
     requests: int = 20
-    burst: int = 60
-    at_once: int = 3
-    waiting: int = 6
-    heavy: int = 1
-
-    @property
-    def in_hand(self) -> int:
-        """How many of a key's calls may be here at once, worked on or waiting."""
-        return self.at_once + self.waiting
 
 
 class Share:
@@ -55,39 +44,37 @@ class Share:
     the time waits for itself, and others wait for few of its calls.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, requests: int) -> None:
+        self._requests = requests
         self._guard = threading.Lock()
-        self._left, self._filled = float(limits.burst), time.monotonic()
-        self._here = threading.Semaphore(limits.in_hand)
-        self._turns = threading.Semaphore(limits.at_once)
-        self._heavy = threading.Semaphore(limits.heavy)
+        self._left, self._filled = 3.0 * requests, time.monotonic()
+        self._here = threading.Semaphore(IN_HAND)
+        self._turns = threading.Semaphore(AT_ONCE)
+        self._heavy = threading.Semaphore(1)
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Wait for one of this key's turns; refuse with 429 what comes too often, or beside too much else."""
         self._count()
-        many = f"{self._limits.in_hand} calls of this key are here already: wait for their answers"
+        many = f"{IN_HAND} calls of this key are here already: wait for their answers"
         with _taken(self._here, many), self._turns:
             yield
 
     def _count(self) -> None:
         """Take from a bucket that fills at the speed that is allowed."""
-        limits = self._limits
         with self._guard:
             now = time.monotonic()
-            self._left = min(limits.burst, self._left + (now - self._filled) * limits.requests)
+            self._left = min(3 * self._requests, self._left + (now - self._filled) * self._requests)
             self._filled = now
             if self._left < 1:
-                most = f"more than {limits.requests} calls a second come from this key"
+                most = f"more than {self._requests} calls a second come from this key"
                 raise ApiError(429, f"{most}: wait a second, or send several rows or queries in one call", 1)
             self._left -= 1
 
     @contextmanager
     def heavy(self) -> Iterator[None]:
-        """Refuse with 429 one more heavy call than a key may have."""
-        what = "large searches, queries and writes of this key are" if self._limits.heavy > 1 else "large call is"
-        with _taken(self._heavy, f"{self._limits.heavy} {what} being answered: send this one when it is done"):
+        """Refuse with 429 a heavy call beside another of this key."""
+        with _taken(self._heavy, "1 large call is being answered: send this one when it is done"):
             yield
 
 
@@ -102,7 +89,7 @@ def _taken(places: threading.Semaphore, refusal: str) -> Iterator[None]:
 
 
 def is_heavy(body: bodies.Body) -> bool:
-    """Return whether a call has so much to do that a key may have few of them at once."""
+    """Return whether a call has so much to do that a key may have only one of them at a time."""
     if isinstance(body, bodies.Search):
         return len(body.data) > MANY_VECTORS or body.wanted > MANY_HITS
     if isinstance(body, bodies.Get):

@@ -30,9 +30,7 @@ class ApiError(Exception):
     Parameters
     ----------
     status : int
-        400 wrong request, 401 wrong key, 403 not with this key, 404 missing, 409 taken, 410 stored data is gone,
-        damaged or not in the catalogue, 413 too large, 429 too much at once, 501 another engine can do it, 503 busy,
-        507 nothing can be written.
+        `REFUSALS` in openapi.py says what each means.
     message : str
         What happened, to which input, and what to do.
     retry_after : int

@@ -52,9 +52,9 @@ class Collection:
     properties: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
-    def loaded(self) -> bool:
-        """Whether anything can be found in it."""
-        return not self.released.issuperset(self.partitions)
+    def loaded(self) -> list[str]:
+        """The partitions in which rows can be found."""
+        return [name for name in self.partitions if name not in self.released]
 
     def index_on(self, field: str) -> IndexSpec | None:
         """Return the index on a field, if one is defined."""

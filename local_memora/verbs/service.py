@@ -167,8 +167,7 @@ def partitions_to_read(collection: Collection, asked: list[str] | None) -> list[
         known_partition(collection, name)
         if name in collection.released:
             raise ApiError(400, f"the partition {name!r} is released: load it first (partitions/load)")
-    loaded = [name for name in collection.partitions if name not in collection.released]
-    return narrowed(collection, asked or loaded)
+    return narrowed(collection, asked or collection.loaded)
 
 
 def narrowed(collection: Collection, partitions: list[str]) -> list[str] | None:

@@ -27,14 +27,14 @@ import pytest
 
 import helpers.connect
 from helpers.check import answers
-from helpers.connect import connect
+from helpers.connect import connect, local_client
 from helpers.memora import InvalidRequestError, Memora, MemoraError, UnavailableError
 from helpers.memora.models import Collection
 from helpers.settings import HOSTED, ROOT
 from local_memora.__main__ import main
-from local_memora.app import VERBS
-from local_memora.classroom.gate import LOADS
-from local_memora.classroom.limits import READS
+from local_memora.app import VERBS, open_engine
+from local_memora.classroom.gate import LOADS, Holdings
+from local_memora.classroom.limits import READS, Limits
 from teaching.stick import write_manifest
 from tests.local_memora.contract import index
 from tests.local_memora.served import surroundings
@@ -634,6 +634,7 @@ def test_the_hand_out_needs_nothing_from_elsewhere_and_shows_any_name(lesson):
         (["list"], 1, "there is no class in"),
         (["new", "x", "--students", "0"], 2, "0 is not in the range"),
         (["new", "x", "--url", "school.example"], 2, "must start with http:// or https://"),
+        (["new", "x", "--handout", "/nonexistent/file"], 1, "No such file or directory: '/nonexistent/file'"),
         (["backup", "/nonexistent/file"], 1, "there is no class in"),
         (["restore", "/nonexistent/file"], 2, "does not exist"),
         (["sing"], 2, "No such command 'sing'"),
@@ -659,6 +660,20 @@ def test_a_second_class_in_a_folder_changes_nothing(tmp_path, capsys):
     assert main([*words[:-1], str(one.handout)]) == 2
     assert (one.folder / "class.json").read_bytes() == before
     assert not (tmp_path / "second.html").exists()
+
+
+def test_a_collection_that_is_refused_hides_no_page_and_stops_no_insert(tmp_path):
+    with local_client(tmp_path) as client:
+        for name in ("good", "bad"):
+            client.collections.create(collection=Collection(name, 2))
+            client.vectors.insert(collection_name=name, data=ROWS)
+    for description in tmp_path.glob("lance/*/memora.json"):
+        if (said := json.loads(description.read_bytes()))["name"] == "bad":
+            newer = said | {"revision": said["revision"] + 1}  # as where an older catalogue was put back
+            description.write_text(json.dumps(newer))
+    held = Holdings(open_engine(tmp_path), "local", Limits())
+    assert (held.collections(), held.rows()) == (2, 5)
+    held.refuse_beyond(rows=1, size=100)
 
 
 def test_a_seat_that_is_not_there_is_named(lesson):

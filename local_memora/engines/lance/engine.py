@@ -44,7 +44,6 @@ class LanceEngine:
         self._highest: dict[int, tuple[int, Any]] = {}  # of a table's keys, and in which version
         self._memory = Memory()
         self._damaged: set[int] = set()
-        self._has_links = False
 
     def check(self) -> None:
         collections, faults = self._catalogue.survey()
@@ -80,20 +79,15 @@ class LanceEngine:
 
     def _writable(self, collection: Collection) -> lancedb.table.Table:
         """Return a table to change, after undoing what a call that was broken off has left half done."""
-        self._refuse_without_links()
+        damage.refuse_without_links(self._home)
         self._catalogue.settle(collection)
         table = self._latest(collection)
         upkeep.drop_orphans(table, collection)
         return table
 
-    def _refuse_without_links(self) -> None:
-        if not self._has_links:
-            damage.refuse_without_links(self._home)
-            self._has_links = True
-
     def size(self, project: str) -> int:
-        found = [collection for name in self.names(project) if (collection := self.find(project, name))]
-        return sum(beside.size(beside.table(self._tables, collection.id)) for collection in found)
+        collections, _ = self._catalogue.survey()
+        return sum(beside.size(beside.table(self._tables, c.id)) for c in collections if c.project == project)
 
     # structure
 
@@ -116,7 +110,7 @@ class LanceEngine:
                 raise ApiError(501, f"{EMBEDDED} does not know {what}; {MILVUS} does")
         if taken := RESERVED & schema.by_name.keys():
             raise ApiError(400, f"the field name {min(taken)!r} is taken by the engine; choose another")
-        self._refuse_without_links()
+        damage.refuse_without_links(self._home)
         self._catalogue.create(project, name, schema, indexes, self._make_table)
 
     def _make_table(self, collection: Collection) -> None:

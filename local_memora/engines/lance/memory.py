@@ -29,12 +29,11 @@ class Memory:
         limited = request.where or request.partitions is not None or request.params.nprobe or request.params.ef
         if limited or request.metric not in METRICS:
             return None
-        rows = self._latest(table, collection).rows
-        field = rows and rows.field(request.field)
-        if not (rows and field) or (request.metric == "COSINE" and field.shortest < SHORTEST):
+        kept = self._latest(table, collection)
+        if kept.rows is None or (request.metric == "COSINE" and kept.field(request.field).shortest < SHORTEST):
             return None  # vectors of zeros, which a collection without a COSINE index may have, are not found by it
-        found = [field.nearest(vector, request) for vector in request.vectors]
-        asked = rows.table.select(fields_of(collection, request))
+        found = [kept.field(request.field).nearest(vector, request) for vector in request.vectors]
+        asked = kept.rows.select(fields_of(collection, request))
         return [hits_of(asked.take(at), raw, collection, request) for at, raw in found]
 
     def forget(self, number: int) -> None:
@@ -57,31 +56,25 @@ class Memory:
         return kept
 
 
-def _read(table: lancedb.table.Table) -> "_Rows | None":
+def _read(table: lancedb.table.Table) -> pa.Table | None:
     if cast(dict[str, Any], table.stats())["total_bytes"] > MOST:
         return None
     rows = table.to_arrow()
-    return _Rows(rows.combine_chunks()) if rows.nbytes <= MOST else None
+    return rows.combine_chunks() if rows.nbytes <= MOST else None
 
 
 class _Kept:
-    """A table in one version; `rows` is None where it is too large."""
+    """A table in one version: its rows, None where they are too large, and its vectors as arrays."""
 
-    def __init__(self, version: int, rows: "_Rows | None") -> None:
+    def __init__(self, version: int, rows: pa.Table | None) -> None:
         self.version, self.rows = version, rows
-        self.size = rows.table.nbytes if rows else 0
-
-
-class _Rows:
-    """A table's rows, and its vectors as arrays."""
-
-    def __init__(self, table: pa.Table) -> None:
-        self.table = table
+        self.size = 0 if rows is None else rows.nbytes
         self._fields: dict[str, _Field] = {}
 
     def field(self, name: str) -> "_Field":
         if name not in self._fields:
-            column = self.table[name].combine_chunks()
+            assert self.rows is not None
+            column = self.rows[name].combine_chunks()
             self._fields[name] = _Field(column.flatten().to_numpy().reshape(len(column), column.type.list_size))
         return self._fields[name]
 
