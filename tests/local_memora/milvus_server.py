@@ -21,6 +21,7 @@ FASTER = {
     "queryCoord.checkSegmentInterval": 50,
     "queryCoord.distPullInterval": 50,
     "indexCoord.scheduler.interval": 50,
+    "common.session.ttl": 600,  # a server that gets no processor for so many seconds (60 by default) gives up and ends
 }
 # The package has no setting for etcd's two ports, and without this a second server on the machine dies of them.
 ETCD = """

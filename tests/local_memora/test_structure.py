@@ -1,7 +1,11 @@
 """The contract on every engine: collections, partitions and indexes, and what becomes of rows when they change."""
 
+import os
+import signal
+
 import httpx
 import numpy as np
+import psutil
 import pytest
 
 from local_memora import create_app
@@ -229,8 +233,30 @@ def test_finding_a_collection_on_milvus_costs_one_call(milvus_url, tmp_path):
         for _ in range(2):
             assert found.schema.primary.field_name == "id"
             assert [index.index_name for index in found.indexes] == ["by_v"]
-            assert (found.partitions, found.loaded) == (("_default",), True)
+            assert (found.partitions, found.loaded) == (("_default",), ["_default"])
         assert calls == ["describe_collection", "describe_index", "get_load_state"]
+
+
+def test_a_server_that_stands_still_is_told_from_a_fault_of_ours(milvus_url, tmp_path):
+    """Without it /health, after the five seconds it waits, would say that Memora failed."""
+    port = int(milvus_url.rpartition(":")[2])
+    (server,) = {one.pid for one in psutil.net_connections("tcp") if one.laddr.port == port and one.status == "LISTEN"}
+    wire = httpx.Client(transport=httpx.WSGITransport(app=create_app(milvus_url, KEY, home=tmp_path)))
+    os.kill(server, signal.SIGSTOP)
+    try:
+        while psutil.Process(server).status() != psutil.STATUS_STOPPED:
+            pass
+        answer = wire.get("http://memora.invalid/health", headers={"Api-Key": KEY})
+    finally:
+        os.kill(server, signal.SIGCONT)
+    assert (answer.status_code, "does not answer" in answer.text) == (503, True), answer.text
+
+
+@pytest.mark.parametrize("name", ["connections", "deadlines", "unavailable"])
+def test_no_name_of_a_collection_is_taken_for_an_error(api, name):
+    """Milvus names it in its refusal."""
+    assert api.ok("collections/has", collectionName=name) == {"has": False}
+    assert "there is no collection" in api.refused(404, "collections/describe", collectionName=name)
 
 
 def test_a_schema_looks_its_fields_up_once():

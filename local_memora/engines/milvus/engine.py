@@ -4,10 +4,11 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from time import monotonic, sleep
 from typing import Any
 
+import grpc
 import numpy as np
 from pydantic import ValidationError
 from pymilvus import DataType, MilvusClient, MilvusException
@@ -47,8 +48,10 @@ TYPES = {
 NAMES: dict[Any, Any] = {kind: name for name, kind in TYPES.items()}
 RESERVED = {"RowID", "Timestamp"}
 EXACT = "_exact_"  # a hidden FLAT index where none is defined: Milvus loads no field without an index
-SECONDS = 60  # for one call
+SECONDS = 60  # to connect
+INDEX_SECONDS = 600  # to build indexes before a load goes on without; a busy machine needs more than a minute
 NOT_FOUND, NO_DATABASE = 100, 800  # Milvus' error codes
+ANSWERS = range(NOT_FOUND, 65535)  # those about what was asked for; their messages repeat its name
 REFUSED_FILTER = ("cannot parse expression", "predicate is not a boolean", "unsupported", "is not supported in")
 for name in list(logging.root.manager.loggerDict):
     if name.split(".")[0] == "pymilvus":  # it logs every refusal with a traceback before it raises it
@@ -76,43 +79,24 @@ class MilvusEngine:
 
     def __init__(self, url: str, token: str | None = None) -> None:
         self._url, self._token = url, token or ""
-        self._clients: dict[str, MilvusClient] = {}
-        with self._asking():
-            version = self._client("default").get_server_version()
+        self._clients: dict[str, _Client] = {}
+        version = self._client("default").get_server_version()
         found = re.match(r"v?(\d+)\.(\d+)", version)
         self._old = found is not None and (int(found[1]), int(found[2])) < (2, 4)
 
     def check(self) -> None:
-        with self._asking():
-            self._client("default").list_databases(timeout=5)
+        self._client("default").list_databases(timeout=5)
 
     def fault(self, collection: Collection, error: Exception) -> ApiError | None:
         return None
 
-    def _client(self, project: str) -> MilvusClient:
+    def _client(self, project: str) -> Any:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", project):
             rule = "letters, digits and underscores only, no digit first"
             raise ApiError(501, f"the project {project!r} can't be a Milvus database: {rule}; {EMBEDDED} takes it")
         if project not in self._clients:
-            self._clients[project] = MilvusClient(self._url, token=self._token, db_name=project, timeout=SECONDS)
+            self._clients[project] = _Client(self._url, self._token, project)
         return self._clients[project]
-
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
-        """Say what Milvus refuses in Memora's words."""
-        try:
-            yield
-        except MilvusException as error:
-            reason = str(error.message)
-            if any(words in reason for words in REFUSED_FILTER):
-                why = reason.rsplit("error: ", 1)[-1].split("\n")[0][:200]
-                others = f"{EMBEDDED} can, but for parts of JSON and Arrays"
-                raise ApiError(501, f"filter: {MILVUS} can't evaluate it ({why}); {others}") from None
-            if "connect" in reason.lower() or "unavailable" in reason.lower() or "deadline" in reason.lower():
-                where = without_password(self._url)
-                ask = "is it running, is MEMORA_ENGINE_TOKEN right?"  # pymilvus says the same of both
-                raise ApiError(503, f"the Milvus server at {where} does not answer: {ask}") from None
-            raise
 
     def size(self, project: str) -> int:
         return 0  # it lies on the server
@@ -121,8 +105,7 @@ class MilvusEngine:
 
     def names(self, project: str) -> list[str]:
         try:
-            with self._asking():
-                return self._client(project).list_collections()
+            return self._client(project).list_collections()
         except MilvusException as error:
             if error.code == NO_DATABASE:
                 return []
@@ -130,8 +113,7 @@ class MilvusEngine:
 
     def find(self, project: str, name: str) -> Collection | None:
         try:
-            with self._asking():
-                told = self._client(project).describe_collection(name)
+            told = self._client(project).describe_collection(name)
         except MilvusException as error:
             if error.code in (NOT_FOUND, NO_DATABASE):
                 return None
@@ -141,27 +123,24 @@ class MilvusEngine:
     def indexes(self, collection: Collection) -> tuple[IndexSpec, ...]:
         """Ask for a collection's indexes, without those that we made for fields that have none."""
         client, vectors = self._client(collection.project), {f.field_name for f in collection.schema.vectors}
-        with self._asking():
-            try:
-                told = [client.describe_index(collection.name, "")]  # one call, where there is one index
-            except AmbiguousIndexName:
-                told = [client.describe_index(collection.name, name) for name in client.list_indexes(collection.name)]
+        try:
+            told = [client.describe_index(collection.name, "")]  # one call, where there is one index
+        except AmbiguousIndexName:
+            told = [client.describe_index(collection.name, name) for name in client.list_indexes(collection.name)]
         found = [_index(index) for index in told if index]
         return tuple(i for i in found if i.field_name in vectors and not i.index_name.startswith(EXACT))
 
     def partitions(self, collection: Collection) -> tuple[str, ...]:
         """Ask for a collection's partitions."""
-        with self._asking():
-            return tuple(self._client(collection.project).list_partitions(collection.name))
+        return tuple(self._client(collection.project).list_partitions(collection.name))
 
     def released(self, collection: Collection) -> frozenset[str]:
         """Ask which partitions are not loaded."""
         names, load_state = collection.partitions, self._client(collection.project).get_load_state
-        with self._asking():
-            if len(names) == 1 or collection.schema.partition_key:  # all of it is loaded, or nothing
-                states = dict.fromkeys(names, load_state(collection.name)["state"])
-            else:
-                states = {name: load_state(collection.name, name)["state"] for name in names}
+        if len(names) == 1 or collection.schema.partition_key:  # all of it is loaded, or nothing
+            states = dict.fromkeys(names, load_state(collection.name)["state"])
+        else:
+            states = {name: load_state(collection.name, name)["state"] for name in names}
         return frozenset(name for name, state in states.items() if state != LoadState.Loaded)
 
     def create(
@@ -175,16 +154,15 @@ class MilvusEngine:
         client = self._client(project)
         options = {"num_shards": params.shards_num, "num_partitions": params.partitions_num}
         properties = {"collection.ttl.seconds": params.ttl_seconds} if params.ttl_seconds else {}
-        with self._asking():
-            if project not in client.list_databases():
-                client.create_database(project)
-            client.create_collection(
-                name,
-                schema=_milvus_schema(schema),
-                consistency_level="Strong",
-                properties=properties,
-                **{key: value for key, value in options.items() if value},
-            )
+        if project not in client.list_databases():
+            client.create_database(project)
+        client.create_collection(
+            name,
+            schema=_milvus_schema(schema),
+            consistency_level="Strong",
+            properties=properties,
+            **{key: value for key, value in options.items() if value},
+        )
         collection = Collection(0, project, name, schema, tuple(indexes))
         try:
             for index in indexes:
@@ -195,72 +173,64 @@ class MilvusEngine:
             raise
 
     def drop(self, collection: Collection) -> None:
-        with self._asking():
-            self._client(collection.project).drop_collection(collection.name)
+        self._client(collection.project).drop_collection(collection.name)
 
     def rename(self, collection: Collection, name: str) -> None:
-        with self._asking():
-            self._client(collection.project).rename_collection(collection.name, name)
+        self._client(collection.project).rename_collection(collection.name, name)
 
     def create_partition(self, collection: Collection, partition: str) -> None:
         client = self._client(collection.project)
-        with self._asking():
-            client.create_partition(collection.name, partition)
-            if collection.loaded:
-                client.load_partitions(collection.name, [partition])
+        client.create_partition(collection.name, partition)
+        if collection.loaded:
+            client.load_partitions(collection.name, [partition])
 
     def drop_partition(self, collection: Collection, partition: str) -> None:
         client = self._client(collection.project)
-        with self._asking():
-            client.release_partitions(collection.name, [partition])  # Milvus drops no loaded one
-            client.drop_partition(collection.name, partition)
+        client.release_partitions(collection.name, [partition])  # Milvus drops no loaded one
+        client.drop_partition(collection.name, partition)
 
     def load(self, collection: Collection, partitions: list[str]) -> None:
-        with self._asking():
-            self._client(collection.project).flush(collection.name)  # rows are indexed when they are flushed
-            self._wait_for_indexes(collection)
+        self._client(collection.project).flush(collection.name)  # rows are indexed when they are flushed
+        self._wait_for_indexes(collection)
         self._load(collection, partitions)
 
     def _load(self, collection: Collection, partitions: list[str]) -> None:
         client = self._client(collection.project)
-        with self._asking():
-            for field in collection.schema.vectors:  # also for what an interrupted creation left without
-                if not client.list_indexes(collection.name, field.field_name):
-                    self._make_index(collection, _exact(field))
-            if set(partitions) >= set(collection.partitions):
-                client.load_collection(collection.name)
-            else:
-                client.load_partitions(collection.name, partitions)
+        for field in collection.schema.vectors:  # also for what an interrupted creation left without
+            if not client.list_indexes(collection.name, field.field_name):
+                self._make_index(collection, _exact(field))
+        if set(partitions) >= set(collection.partitions):
+            client.load_collection(collection.name)
+        else:
+            client.load_partitions(collection.name, partitions)
 
     def _wait_for_indexes(self, collection: Collection) -> None:
-        client, until = self._client(collection.project), monotonic() + SECONDS
+        client, until = self._client(collection.project), monotonic() + INDEX_SECONDS
         for index in client.list_indexes(collection.name):
             while client.describe_index(collection.name, index)["pending_index_rows"] and monotonic() < until:
                 sleep(0.1)
 
     def release(self, collection: Collection, partitions: list[str]) -> None:
         client = self._client(collection.project)
-        with self._asking():
-            if set(partitions) >= set(collection.partitions):
-                client.release_collection(collection.name)
-            else:
-                client.release_partitions(collection.name, partitions)
+        if set(partitions) >= set(collection.partitions):
+            client.release_collection(collection.name)
+        else:
+            client.release_partitions(collection.name, partitions)
 
     def create_index(self, collection: Collection, index: IndexSpec) -> None:
-        self._change_index(collection, index.field_name, index)
+        self._change_index(collection, index)
 
     def drop_index(self, collection: Collection, index: IndexSpec) -> None:
-        self._change_index(collection, index.field_name, _exact(collection.schema.by_name[index.field_name]))
+        self._change_index(collection, _exact(collection.schema.by_name[index.field_name]))
 
-    def _change_index(self, collection: Collection, field: str, index: IndexSpec) -> None:
+    def _change_index(self, collection: Collection, index: IndexSpec) -> None:
         """Replace a field's index; Milvus wants the collection released for that."""
         client = self._client(collection.project)
-        loaded = [name for name in collection.partitions if name not in collection.released]
-        with self._asking():
-            client.release_collection(collection.name)
-            for old in client.list_indexes(collection.name, field):
-                client.drop_index(collection.name, old)
-            self._make_index(collection, index)
+        loaded = collection.loaded  # asked before
+        client.release_collection(collection.name)
+        for old in client.list_indexes(collection.name, index.field_name):
+            client.drop_index(collection.name, old)
+        self._make_index(collection, index)
         if loaded:
             self._load(collection, loaded)
 
@@ -270,12 +240,10 @@ class MilvusEngine:
         kind = "BIN_FLAT" if binary else index.params.index_type
         indexes = MilvusClient.prepare_index_params()
         indexes.add_index(index.field_name, kind, index.index_name, metric_type=index.metric_type, params=params)
-        with self._asking():
-            self._client(collection.project).create_index(collection.name, indexes, sync=False)
+        self._client(collection.project).create_index(collection.name, indexes, sync=False)
 
     def indexed_rows(self, collection: Collection, index: IndexSpec) -> int:
-        with self._asking():
-            told = self._client(collection.project).describe_index(collection.name, index.index_name)
+        told = self._client(collection.project).describe_index(collection.name, index.index_name)
         return min(int(told["indexed_rows"]), self.count(collection, None, None))
 
     def fail_reason(self, collection: Collection, index: IndexSpec) -> str:
@@ -288,8 +256,7 @@ class MilvusEngine:
 
     def insert(self, collection: Collection, columns: dict[str, Any], partition: str) -> list[Any]:
         into = {} if collection.schema.partition_key else {"partition_name": partition}
-        with self._asking():
-            done = self._client(collection.project).insert(collection.name, _milvus_rows(collection, columns), **into)
+        done = self._client(collection.project).insert(collection.name, _milvus_rows(collection, columns), **into)
         return list(done["ids"])
 
     def upsert(self, collection: Collection, columns: dict[str, Any], partition: str) -> None:
@@ -297,11 +264,9 @@ class MilvusEngine:
         rows = _milvus_rows(collection, columns)
         if collection.schema.partition_key:  # Milvus 2.3 upserts into partitions where no filter by that key looks
             self._delete_keys(collection, keys, None)
-            with self._asking():
-                client.insert(collection.name, rows)
+            client.insert(collection.name, rows)
             return
-        with self._asking():
-            client.upsert(collection.name, rows, partition_name=partition)
+        client.upsert(collection.name, rows, partition_name=partition)
         for other in collection.partitions:  # Milvus replaces within the one partition only
             if other != partition:
                 self._delete_keys(collection, keys, other)
@@ -318,24 +283,21 @@ class MilvusEngine:
 
     def _delete_keys(self, collection: Collection, keys: list[Any], partition: str | None) -> None:
         where = self._expression(keys_in(collection.schema, keys))  # pymilvus would not escape quotes in keys
-        with self._asking():
-            self._client(collection.project).delete(collection.name, filter=where, partition_name=partition)
+        self._client(collection.project).delete(collection.name, filter=where, partition_name=partition)
 
     def count(self, collection: Collection, where: Node | None, partitions: list[str] | None) -> int:
         if collection.released.intersection(partitions or collection.partitions):
             advice = f"load {collection.name!r} first; {EMBEDDED} counts all"
             raise ApiError(501, f"{MILVUS} counts loaded rows only: {advice}")
         asked = self._read(collection, where, partitions)
-        with self._asking():
-            (row,) = self._client(collection.project).query(**asked, output_fields=["count(*)"])
+        (row,) = self._client(collection.project).query(**asked, output_fields=["count(*)"])
         return row["count(*)"]
 
     def query(
         self, collection: Collection, where: Node, fields: list[str], limit: int, partitions: list[str] | None
     ) -> list[Row]:
         asked = self._read(collection, where, partitions)
-        with self._asking():
-            found = self._client(collection.project).query(**asked, output_fields=fields, limit=limit)
+        found = self._client(collection.project).query(**asked, output_fields=fields, limit=limit)
         return [_row(collection.schema, row, fields) for row in found]
 
     def search(self, collection: Collection, request: SearchRequest) -> list[list[tuple[float, Row]]]:
@@ -344,15 +306,14 @@ class MilvusEngine:
             advice = f"create one with {request.metric}; {EMBEDDED} can"
             raise ApiError(501, f"without an index {MILVUS} compares by COSINE: {advice}")
         primary = collection.schema.primary.field_name
-        with self._asking():
-            found = self._client(collection.project).search(
-                **self._read(collection, request.where, request.partitions),
-                data=[vector.tobytes() for vector in request.vectors] if binary else request.vectors.tolist(),
-                anns_field=request.field,
-                limit=request.limit,
-                output_fields=request.fields,
-                search_params=_search_params(request),
-            )
+        found = self._client(collection.project).search(
+            **self._read(collection, request.where, request.partitions),
+            data=[vector.tobytes() for vector in request.vectors] if binary else request.vectors.tolist(),
+            anns_field=request.field,
+            limit=request.limit,
+            output_fields=request.fields,
+            search_params=_search_params(request),
+        )
         return [
             [
                 (hit["distance"], {**_row(collection.schema, hit["entity"], request.fields), primary: hit["id"]})
@@ -368,6 +329,34 @@ class MilvusEngine:
 
     def _expression(self, where: Node | None) -> str:
         return "" if where is None else condition(where, old=self._old)
+
+
+class _Client:
+    """pymilvus' client of one database; what Milvus refuses, it says in Memora's words."""
+
+    def __init__(self, url: str, token: str, database: str) -> None:
+        self._asking = partial(_asking, without_password(url))
+        self._client = self._asking()(MilvusClient)(url, token=token, db_name=database, timeout=SECONDS)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._asking()(getattr(self._client, name))
+
+
+@contextmanager
+def _asking(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (MilvusException, grpc.RpcError) as error:
+        lost = isinstance(error, grpc.RpcError)
+        reason = str(error.details() if lost else error.message)
+        if any(words in reason for words in REFUSED_FILTER):
+            why = reason.rsplit("error: ", 1)[-1].split("\n")[0][:200]
+            others = f"{EMBEDDED} can, but for parts of JSON and Arrays"
+            raise ApiError(501, f"filter: {MILVUS} can't evaluate it ({why}); {others}") from None
+        if lost or (error.code not in ANSWERS and re.search("connect|unavailable|deadline", reason.lower())):
+            ask = "is it running, is MEMORA_ENGINE_TOKEN right?"  # pymilvus says the same of both
+            raise ApiError(503, f"the Milvus server at {where} does not answer: {ask}") from None
+        raise
 
 
 class _Found(Collection):
