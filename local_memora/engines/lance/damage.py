@@ -1,7 +1,6 @@
 """Why a store can't be used, as far as its files show, and what helps."""
 
 import errno
-import functools
 import os
 import re
 import tempfile
@@ -48,11 +47,8 @@ def _passes(error: Exception) -> bool:
     return unwritable(error) is not None or (code is not None and int(code[1]) not in FILES)
 
 
-@functools.cache
 def refuse_without_links(folder: Path) -> None:
     """Refuse a file system that has no hard links: LanceDB makes a version appear by one, all of it or nothing.
-
-    A folder that has them is not asked again.
 
     Raises
     ------

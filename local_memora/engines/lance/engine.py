@@ -1,6 +1,7 @@
 """LanceDB, embedded: tables in a folder, no server, many processes at once."""
 
 import dataclasses
+import functools
 import logging
 from datetime import timedelta
 from pathlib import Path
@@ -36,7 +37,7 @@ class LanceEngine:
 
     def __init__(self, home: Path) -> None:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)  # private to the user
-        self._home, self._tables = home, home / "lance"
+        self._tables = home / "lance"
         self._catalogue = Catalogue(home)
         # Interval 0: every read looks for what other processes wrote.
         self._db = lancedb.connect(self._tables, read_consistency_interval=timedelta(0))
@@ -44,6 +45,7 @@ class LanceEngine:
         self._highest: dict[int, tuple[int, Any]] = {}  # of a table's keys, and in which version
         self._memory = Memory()
         self._damaged: set[int] = set()
+        self._refuse_without_links = functools.cache(functools.partial(damage.refuse_without_links, home))
 
     def check(self) -> None:
         collections, faults = self._catalogue.survey()
@@ -79,7 +81,7 @@ class LanceEngine:
 
     def _writable(self, collection: Collection) -> lancedb.table.Table:
         """Return a table to change, after undoing what a call that was broken off has left half done."""
-        damage.refuse_without_links(self._home)
+        self._refuse_without_links()
         self._catalogue.settle(collection)
         table = self._latest(collection)
         upkeep.drop_orphans(table, collection)
@@ -110,7 +112,7 @@ class LanceEngine:
                 raise ApiError(501, f"{EMBEDDED} does not know {what}; {MILVUS} does")
         if taken := RESERVED & schema.by_name.keys():
             raise ApiError(400, f"the field name {min(taken)!r} is taken by the engine; choose another")
-        damage.refuse_without_links(self._home)
+        self._refuse_without_links()
         self._catalogue.create(project, name, schema, indexes, self._make_table)
 
     def _make_table(self, collection: Collection) -> None:
