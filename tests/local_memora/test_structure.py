@@ -237,7 +237,7 @@ def test_finding_a_collection_on_milvus_costs_one_call(milvus_url, tmp_path):
         assert calls == ["describe_collection", "describe_index", "get_load_state"]
 
 
-def test_a_server_that_stands_still_is_told_from_a_fault_of_ours(milvus_url, tmp_path):
+def test_a_milvus_server_that_stands_still_is_told_from_a_fault_of_ours(milvus_url, tmp_path):
     """Without it /health, after the five seconds it waits, would say that Memora failed."""
     port = int(milvus_url.rpartition(":")[2])
     (server,) = {one.pid for one in psutil.net_connections("tcp") if one.laddr.port == port and one.status == "LISTEN"}
