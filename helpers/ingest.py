@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from helpers.connect import COLLECTION
 from helpers.features import FeatureExtractor
 from helpers.images import DATA, ImageError, ImageFolder, load_folder
@@ -203,6 +201,8 @@ def ingest(
     FileNotFoundError
         There is no picture in the folder.
     """
+    from tqdm import tqdm  # with its command line: only where it is used
+
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; it must be at least 1.")
     if not isinstance(folder, ImageFolder):

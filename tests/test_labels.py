@@ -92,7 +92,7 @@ def test_every_figure_takes_names_of_every_script(tmp_path):
             show_many([(MUG, CAT)], [hits[:1]], root=tmp_path),
             show_images([(MUG, CAT), (MUG, PICTURE)]),
             show_similarities(np.eye(2, dtype=np.float32), [CAT, PICTURE]),
-            show_quality([Quality(CAT, one, one, one, one, 20)]),
+            show_quality([Quality(CAT, one, one, one, one)]),
             show_sharing({CAT: {PICTURE: share}}),
             show_recall({CAT: {PICTURE: one}}),
             show_blame({CAT: Blame(1, 0, 0, 0, 0), PICTURE: Blame(0, 1, 0, 0, 0)}),

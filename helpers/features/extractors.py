@@ -151,11 +151,6 @@ class DinoV2Extractor(VisionTransformer):
         What to call its vectors.
     precision, backend : str
         As for `load_extractor`.
-
-    Raises
-    ------
-    ValueError
-        There is no such pooling.
     """
 
     def __init__(
@@ -166,8 +161,6 @@ class DinoV2Extractor(VisionTransformer):
         precision: str = "float32",
         backend: str = "torch",
     ) -> None:
-        if pooling not in ("cls", "mean"):
-            raise ValueError(f"pooling is {pooling!r}; allowed: 'cls', 'mean'")
         transformers = import_transformers()
         self._take(transformers.AutoImageProcessor.from_pretrained(source, local_files_only=True))
         self.pooling = pooling
@@ -223,7 +216,7 @@ def load_extractor(
     Raises
     ------
     ValueError
-        There is no such extractor, precision or backend.
+        There is no such extractor, pooling, precision or backend.
     ImportError
         OpenVINO was asked for and is not installed.
     ModelUnavailableError
@@ -231,6 +224,7 @@ def load_extractor(
         can't be reached.
     """
     for what, given, allowed in (
+        ("pooling", pooling, ("cls", "mean")),
         ("precision", precision, ("float32", "auto")),
         ("backend", backend, ("torch", "openvino")),
     ):

@@ -4,6 +4,7 @@ import io
 import os
 import re
 import struct
+import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,11 +74,14 @@ def open_image(source: Source, min_side: int | None = None) -> Image.Image:
 
 
 def called(source: Source) -> str:
-    """Return what to call a picture: its file's name, or the end of its address, without a password."""
+    """Return what to call a picture: its file's name, or the end of its address decoded, without a password."""
     if not isinstance(source, str | os.PathLike) or str(source).lstrip()[:5].lower() == "data:":
         return "your picture"
-    name = shortened(str(source).strip())
-    return Path(name).name or name
+    whole = shortened(str(source).strip())
+    name = Path(whole).name or whole
+    readable = urllib.parse.unquote(name) if "://" in whole else name  # an address writes a blank as %20
+    # Signs that are not seen, or that turn the text around, would show another name than it has.
+    return shortened(readable) if readable.isprintable() and "\ufffd" not in readable else name
 
 
 def _from_text(text: str, min_side: int | None) -> Image.Image:

@@ -53,7 +53,8 @@ def fetch(url: str) -> bytes:
         status = error.response.status_code
         advice = ADVICE.get(status, "try again later, or " + SAVE_IT)
         raise ImageError(url, f"the server answered {status}: {advice}") from None
-    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: an impossible host name
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError) as error:
+        # UnicodeError: an impossible host name; OSError: the server hung up before its own address was looked at
         raise ImageError(url, f"can't be fetched ({error or type(error).__name__}); are you online?") from None
 
 

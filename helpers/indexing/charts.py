@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+K = 5  # how many points a search on a plane is for
+
 
 def show_blame(rows: Mapping[str, Blame]) -> "Figure":
     """Draw, for each way of searching, the share of right hits and what the others are due to."""
@@ -88,38 +90,18 @@ def show_curves(curves: Mapping[str, Sequence[tuple[int, Measured]]], *, exact: 
     return finished(figure)
 
 
-def show_flat(index: Flat, query: np.ndarray, *, k: int = 5) -> "Figure":
-    """Draw what exact search looks at, and print it in words.
-
-    Parameters
-    ----------
-    index : Flat
-        On a plane.
-    query : numpy.ndarray, shape (2,)
-        The vector to search for.
-    k : int
-        How many are wanted.
-    """
-    visit = index.search(query, k)
+def show_flat(index: Flat, query: np.ndarray) -> "Figure":
+    """Draw what exact search on a plane looks at for a query, shape (2,), and print it in words."""
+    visit = index.search(query, K)
     figure, (axis,) = _figure(1, (4, 4))
-    _draw_points(axis, index.points, query, visit, k)
+    _draw_points(axis, index.points, query, visit)
     _legend(figure)
-    print(f"FLAT: {_summary(index.points, query, visit, k)}")
+    print(f"FLAT: {_summary(index.points, query, visit)}")
     return finished(figure)
 
 
-def show_ivf(index: Ivf, query: np.ndarray, *, nprobes: Sequence[int] = (1, 3), k: int = 5) -> "Figure":
-    """Draw the lists of an inverted file as cells, those searched shaded, side by side for several `nprobe`.
-
-    Parameters
-    ----------
-    index : Ivf
-        On a plane.
-    query, k
-        As for `show_flat`.
-    nprobes : sequence of int
-        How many lists to search in each picture.
-    """
+def show_ivf(index: Ivf, query: np.ndarray, *, nprobes: Sequence[int] = (1, 3)) -> "Figure":
+    """Draw the lists of an inverted file on a plane as cells, those searched shaded, side by side for each nprobe."""
     from scipy.spatial import Voronoi
 
     figure, axes = _figure(len(nprobes), (3.6 * len(nprobes) + 0.4, 4))
@@ -127,47 +109,40 @@ def show_ivf(index: Ivf, query: np.ndarray, *, nprobes: Sequence[int] = (1, 3), 
     around = reach * np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
     cells = Voronoi(np.vstack([index.centers, around]))
     for axis, nprobe in zip(axes, nprobes, strict=True):
-        visit = index.search(query, k, nprobe)
+        visit = index.search(query, K, nprobe)
         for number in range(len(index.centers)):
             corners = cells.vertices[cells.regions[cells.point_region[number]]]
             axis.fill(*corners.T, facecolor=PALE_BLUE if number in visit.lists else "white", edgecolor=GREY, lw=0.7)
-        _draw_points(axis, index.points, query, visit, k)
+        _draw_points(axis, index.points, query, visit)
         x, y = index.centers.T
         axis.scatter(x, y, s=26, marker="+", color=DARK_GREY, lw=1, zorder=3, label="center")
         axis.set_title(f"nlist {len(index.lists)}, nprobe {nprobe}", fontsize=9)
-        print(f"IVF_FLAT, nprobe {nprobe} of {len(index.lists)}: {_summary(index.points, query, visit, k)}")
+        print(f"IVF_FLAT, nprobe {nprobe} of {len(index.lists)}: {_summary(index.points, query, visit)}")
     _legend(figure)
     return finished(figure)
 
 
-def show_hnsw(index: Hnsw, query: np.ndarray, *, ef: int = 8, k: int = 5) -> "Figure":
-    """Draw a graph's layers side by side, the top one first, and the walk to the query through them.
+def show_hnsw(index: Hnsw, query: np.ndarray, *, ef: int = 8) -> "Figure":
+    """Draw a graph's layers on a plane side by side, the top one first, and the walk to the query through them.
 
-    Parameters
-    ----------
-    index : Hnsw
-        On a plane.
-    query, k
-        As for `show_flat`.
-    ef : int
-        How many near points the search keeps in layer 0.
+    In layer 0 the search keeps the `ef` nearest points.
     """
     from matplotlib.collections import LineCollection
 
-    visit = index.search(query, k, ef)
+    visit = index.search(query, K, ef)
     figure, axes = _figure(len(index.layers), (3.2 * len(index.layers) + 0.2, 3.8))
     numbers = range(len(index.layers) - 1, -1, -1)
     for axis, number, walk in zip(axes, numbers, visit.walks, strict=True):
         links = index.layers[number]
         lines = [index.points[[one, other]] for one, others in links.items() for other in others]
         axis.add_collection(LineCollection(lines, color=LIGHT_GREY, lw=0.5, zorder=1))
-        _draw_points(axis, index.points, query, visit, k, among=links)
+        _draw_points(axis, index.points, query, visit, among=links)
         axis.plot(*index.points[walk].T, "D-", color=ORANGE, ms=4, mec="black", mew=0.5, lw=2, zorder=4, label="walk")
         axis.set_title(f"layer {number}: {len(links)} points, {len(walk) - 1} steps", fontsize=9)
     _legend(figure)
     print(
         f"HNSW, M {index.m}, ef {ef}: {len(index.layers)} layers, {sum(len(walk) - 1 for walk in visit.walks)} steps; "
-        f"{_summary(index.points, query, visit, k)}"
+        f"{_summary(index.points, query, visit)}"
     )
     return finished(figure)
 
@@ -213,10 +188,10 @@ def _figure(panels: int, size: tuple[float, float]) -> tuple["Figure", Sequence[
 
 
 def _draw_points(
-    axis: "Axes", points: np.ndarray, query: np.ndarray, visit: Visit, k: int, among: Iterable[int] | None = None
+    axis: "Axes", points: np.ndarray, query: np.ndarray, visit: Visit, among: Iterable[int] | None = None
 ) -> None:
     drawn = set(range(len(points)) if among is None else among)
-    closest = nearest(points, range(len(points)), query, k)
+    closest = nearest(points, range(len(points)), query, K)
     found, lost = set(closest) & set(visit.found) & drawn, (set(closest) - set(visit.found)) & drawn
     compared = drawn & set(visit.compared)
     styles: list[tuple[set[int], dict[str, Any]]] = [
@@ -242,8 +217,8 @@ def _legend(figure: "Figure") -> None:
     figure.legend(named.values(), named.keys(), fontsize=8, ncols=6, frameon=False, loc="outside lower center")
 
 
-def _summary(points: np.ndarray, query: np.ndarray, visit: Visit, k: int) -> str:
-    found = len(set(visit.found) & set(nearest(points, range(len(points)), query, k)))
+def _summary(points: np.ndarray, query: np.ndarray, visit: Visit) -> str:
+    found = len(set(visit.found) & set(nearest(points, range(len(points)), query, K)))
     centers = f"{visit.centers} centers + " if visit.centers else ""
     total = f" = {visit.comparisons} comparisons" if visit.centers else ""
-    return f"{centers}{len(visit.compared)} of {len(points)} points compared{total}; {found} of the {k} nearest found"
+    return f"{centers}{len(visit.compared)} of {len(points)} points compared{total}; {found} of the {K} nearest found"

@@ -10,6 +10,7 @@ from helpers.nearest import unit
 from helpers.quality.improve import reranked
 
 BLOCK = 10_000  # vectors compared at once
+PARTS = 64  # of a vector in product quantization, a byte for each
 
 
 @dataclass(frozen=True)
@@ -135,8 +136,8 @@ def ways(vectors: np.ndarray, pictures: np.ndarray) -> list[Way]:
     ]
 
 
-def product_quantized(vectors: np.ndarray, examples: np.ndarray, parts: int = 64) -> Way:
-    """Store the number of a typical piece for each part of a vector: product quantization, by FAISS (`faiss-cpu`).
+def product_quantized(vectors: np.ndarray, examples: np.ndarray) -> Way:
+    """Store the number of a typical piece for each of 64 parts of a vector: product quantization, by `faiss-cpu`.
 
     Jégou, Douze and Schmid, Product Quantization for Nearest Neighbor Search, TPAMI 2011,
     https://doi.org/10.1109/TPAMI.2010.57.
@@ -144,17 +145,15 @@ def product_quantized(vectors: np.ndarray, examples: np.ndarray, parts: int = 64
     Parameters
     ----------
     vectors, examples : numpy.ndarray, shapes (n, dim) and (at least 256, dim), float32
-        What to store; and what the 256 typical pieces of each part are learned from, by k-means.
-    parts : int
-        How many parts, and so bytes a vector; divides dim.
+        What to store, 64 divides dim; and what the 256 typical pieces of each part are learned from, by k-means.
     """
     import faiss
     from threadpoolctl import threadpool_limits
 
-    index = faiss.IndexPQ(vectors.shape[1], parts, 8, faiss.METRIC_INNER_PRODUCT)
+    index = faiss.IndexPQ(vectors.shape[1], PARTS, 8, faiss.METRIC_INNER_PRODUCT)
     index.pq.cp.niter, index.pq.cp.min_points_per_centroid = 10, 1  # few examples are enough here: no warning
     with threadpool_limits(1):
         index.train(examples)
         for start in range(0, len(vectors), 1_000):  # FAISS takes 64 KB for each vector that is added at once
             index.add(vectors[start : start + 1_000])
-    return Way(f"product quantization, {parts} parts", parts, lambda queries, k: index.search(queries, k)[1])
+    return Way(f"product quantization, {PARTS} parts", PARTS, lambda queries, k: index.search(queries, k)[1])

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+CONFIDENCE = 0.95  # how often an interval should hold the truth
+
 
 def precision_at_k(relevant: np.ndarray, k: int) -> np.ndarray:
     """Return the fraction of the first k hits that is relevant; missing hits count as wrong."""
@@ -98,11 +100,9 @@ def bootstrap_interval(
     values: Sequence[float] | np.ndarray,
     groups: Sequence[Hashable] | np.ndarray | None = None,
     *,
-    confidence: float = 0.95,
     draws: int = 10_000,
-    seed: int = 0,
 ) -> Interval:
-    """Return the mean with its percentile bootstrap interval: as many queries are drawn again, many times.
+    """Return the mean with its 95 % percentile bootstrap interval: as many queries are drawn again, many times.
 
     Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13. Two queries of one category are not
     independent: with `groups`, whole groups are drawn (cluster bootstrap: Field and Welsh, JRSS B 69, 2007).
@@ -114,10 +114,8 @@ def bootstrap_interval(
         One number per query, at least one.
     groups : sequence, optional
         What each query belongs to, such as its category.
-    confidence : float
-        How often such an interval should hold the truth.
-    draws, seed : int
-        How often to draw, and where the random numbers start; the same seed gives the same interval.
+    draws : int
+        How often to draw; the same values give the same interval.
     """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or not len(values):
@@ -126,14 +124,14 @@ def bootstrap_interval(
     if len(member) != len(values):
         raise ValueError(f"{len(values)} values, and groups for {len(member)}: each value needs its group.")
     sums, sizes = np.bincount(member, values), np.bincount(member)
-    drawn = np.random.default_rng(seed).integers(len(names), size=(draws, len(names)))
+    drawn = np.random.default_rng(0).integers(len(names), size=(draws, len(names)))
     means = sums[drawn].sum(1) / sizes[drawn].sum(1)
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(float(values.mean()), float(low), float(high))
 
 
-def wilson_interval(right: int, of: int, *, confidence: float = 0.95) -> Interval:
-    """Return a share with Wilson's interval, which fits shares near 0 and 1 too.
+def wilson_interval(right: int, of: int) -> Interval:
+    """Return a share with Wilson's 95 % interval, which fits shares near 0 and 1 too.
 
     Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927). It takes the cases as
     independent: queries of one kind are not quite.
@@ -142,27 +140,24 @@ def wilson_interval(right: int, of: int, *, confidence: float = 0.95) -> Interva
     ----------
     right, of : int
         How many of how many, of at least one.
-    confidence : float
-        How often such an interval should hold the truth.
     """
     from scipy.stats import binomtest  # scipy comes with scikit-learn
 
     if not 0 <= right <= of or of < 1:
         raise ValueError(f"{right} of {of}: at least one case is needed, and no more can be right than there are.")
-    found = binomtest(right, of).proportion_ci(confidence, "wilson")
+    found = binomtest(right, of).proportion_ci(CONFIDENCE, "wilson")
     return Interval(right / of, float(found.low), float(found.high))
 
 
 @dataclass(frozen=True)
 class Quality:
-    """One row of the table: precision at 1 and at 5, recall at `k` and mean average precision of a kind of feature."""
+    """One row of the table: precision at 1 and at 5, recall at 20 and mean average precision of a kind of feature."""
 
     name: str
     p1: Interval
     p5: Interval
     recall: Interval
     map: Interval
-    k: int
 
     def __str__(self) -> str:
         return f"{self.name:<24}" + "".join(f"{value!s:<19}" for value in (self.p1, self.p5, self.recall, self.map))
@@ -173,25 +168,20 @@ def quality(
     relevant: np.ndarray,
     total: np.ndarray | int,
     groups: Sequence[Hashable] | np.ndarray | None = None,
-    k: int = 20,
 ) -> Quality:
-    """Measure one ranking of all queries, with 95 % intervals.
-
-    `name` says what made the ranking, `groups` are as for `bootstrap_interval`, and `k` is the recall's.
-    """
+    """Measure one ranking of all queries; `name` says what made it, `groups` are as for `bootstrap_interval`."""
     return Quality(
         name,
         p1=bootstrap_interval(precision_at_k(relevant, 1), groups),
         p5=bootstrap_interval(precision_at_k(relevant, 5), groups),
-        recall=bootstrap_interval(recall_at_k(relevant, total, k), groups),
+        recall=bootstrap_interval(recall_at_k(relevant, total, 20), groups),
         map=bootstrap_interval(average_precision(relevant, total), groups),
-        k=k,
     )
 
 
 def table(rows: Sequence[Quality]) -> str:
     """Return the rows as text, under a heading."""
-    heading = ("P@1", "P@5", f"recall@{rows[0].k}" if rows else "recall", "mAP")
+    heading = ("P@1", "P@5", "recall@20", "mAP")
     return "\n".join([" " * 24 + "".join(f"{name:<19}" for name in heading), *map(str, rows)])
 
 

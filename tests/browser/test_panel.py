@@ -393,7 +393,7 @@ def test_a_picture_on_the_web_is_fetched_by_enter_and_by_a_click(page, same, pic
             expect(status(page)).to_contain_text("guitar_1.jpg")
             line(page).fill(f"http://127.0.0.1:{web.server_port}/my%20mug.jpg")
             fetch()
-            expect(status(page)).to_contain_text("10 pictures most like my%20mug.jpg")
+            expect(status(page)).to_contain_text("10 pictures most like my mug.jpg")
             assert hits(page) == ids(same)
         line(page).fill(f"http://127.0.0.1:{web.server_port}/none.jpg")
         page.keyboard.press("Enter")

@@ -323,7 +323,7 @@ def fetching(session: SearchSession, address: str) -> Thread:
     thread = Thread(target=session.ask, args=(address,))
     thread.start()
     assert told.wait(600)
-    assert session.message == "Opening a%20mug.jpg ..."
+    assert session.message == "Opening a mug.jpg ..."
     return thread
 
 

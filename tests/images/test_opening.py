@@ -323,7 +323,12 @@ def test_a_message_neither_repeats_a_long_name_nor_a_password():
 
 def test_a_picture_is_called_by_its_file_or_the_end_of_its_address():
     assert called("images/a mug.jpg") == called(Path("images", "a mug.jpg")) == "a mug.jpg"
-    assert called(" https://me:secret@host/mugs/a%20mug.jpg?n=1\n") == "a%20mug.jpg?n=1"
+    assert called(" https://me:secret@host/mugs/a%20mug.jpg?n=1\n") == "a mug.jpg?n=1"
+    assert called("https://host/%E8%8C%B6%E5%A3%B6.jpg") == "茶壶.jpg"
+    for kept in ("%FF.jpg", "a%00.jpg", "a%0A.jpg", "gpj.%E2%80%AEmug.exe"):  # not UTF-8, not seen, turned around
+        assert called(f"https://host/{kept}") == kept
+    assert called("https://host/to?https%3A%2F%2Fme:secret@else.where") == "to?https://***@else.where"
+    assert called("images/100%25.jpg") == "100%25.jpg"  # a file's own name
     assert called("https://me:secret@host") == "***@host"
     assert called(b"content") == called("data:image/png;base64,QUJD") == "your picture"
     assert len(called("x" * 20_000)) < 200

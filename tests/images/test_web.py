@@ -1,6 +1,7 @@
 """Pictures on the web: what servers answer, and where a learner must not be led."""
 
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,6 +39,7 @@ class Pictures(BaseHTTPRequestHandler):
             "/silent": lambda: self.server.stop.wait(60) or self.answer(200, MUG.read_bytes()),
             "/drip": self.drip,
             "/cut": self.cut,
+            "/reset": self.reset,
         }.get(self.path, lambda: self.answer(404, b""))()
 
     def answer(self, status: int, body: bytes, **headers: str) -> None:
@@ -71,6 +73,15 @@ class Pictures(BaseHTTPRequestHandler):
         self.wfile.write(MUG.read_bytes()[:3000])
         self.close_connection = True
 
+    def reset(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.server.seen.wait(60)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        socket.close(self.connection.detach())
+        self.close_connection = True
+        self.server.gone.set()
+
     def log_message(self, *_: object) -> None:
         pass
 
@@ -81,6 +92,7 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
     monkeypatch.setenv(fetching.ALLOW_PRIVATE, "1")
     server = ThreadingHTTPServer(("127.0.0.1", 0), Pictures)
     server.asked, server.stop, server.given_up = [], threading.Event(), threading.Event()
+    server.seen, server.gone = threading.Event(), threading.Event()
     server.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
@@ -129,6 +141,17 @@ def test_what_a_server_answers_instead_of_a_picture_is_reported(web, path, reaso
         open_image(web.url + path)
     assert caught.value.name == web.url + path
     assert reason.lower() in caught.value.reason.lower()
+
+
+def test_a_server_that_hangs_up_while_it_is_checked_is_reported_as_others_are(web, monkeypatch):
+    def proxies() -> dict[str, str]:  # asked for when the answer has begun, before the server's own address
+        web.seen.set()
+        assert web.gone.wait(60)
+        return {}
+
+    monkeypatch.setattr(fetching.urllib.request, "getproxies", proxies)
+    with pytest.raises(ImageError, match="can't be fetched"):
+        open_image(f"{web.url}/reset")
 
 
 def test_a_picture_without_end_is_given_up_at_the_size_limit(web, monkeypatch):

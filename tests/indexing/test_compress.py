@@ -136,7 +136,7 @@ def test_bits_are_stored_and_searched_in_memora_as_numpy_does(client: Memora, em
 def test_codes_of_a_byte_a_part_find_most_of_the_exact_ten(embedded) -> None:
     pytest.importorskip("faiss")
     vectors, _, asked, _ = embedded
-    way = product_quantized(vectors, grown(vectors, 1_000)[0], parts=64)
+    way = product_quantized(vectors, grown(vectors, 1_000)[0])
     assert way.bytes == 64 and way.search(asked, 10).shape == (len(asked), 10)
     assert recall(way, asked, vectors) > 0.7
     assert recall(again(way, vectors), asked, vectors) > 0.95

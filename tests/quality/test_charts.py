@@ -26,7 +26,7 @@ def told(capsys) -> str:
 
 
 def test_each_row_of_the_table_is_a_dot_with_its_interval(capsys) -> None:
-    rows = [Quality("a $1 hash", BROAD, BROAD, BROAD, BROAD, 20), Quality("network", SURE, SURE, SURE, SURE, 20)]
+    rows = [Quality("a $1 hash", BROAD, BROAD, BROAD, BROAD), Quality("network", SURE, SURE, SURE, SURE)]
     figure = show_quality(rows)
     for axis in figure.axes:
         bars, dots = axis.lines[::2], axis.lines[1::2]

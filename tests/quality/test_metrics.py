@@ -166,13 +166,13 @@ def test_about_95_in_100_intervals_hold_the_truth(rng: np.random.Generator) -> N
 
 def test_a_row_of_the_table_says_each_measure_with_its_interval() -> None:
     relevant = np.array([[True, True, False, False, False, True], [False, False, False, False, False, True]])
-    row = quality("hash", relevant, np.array([3, 2]), k=6)
+    row = quality("hash", relevant, np.array([3, 2]))
     assert row.p1 == Interval(0.5, 0, 1)
     assert row.p5.mean == pytest.approx(0.2)
     assert row.recall.mean == pytest.approx((1 + 1 / 2) / 2)
     assert row.map.mean == pytest.approx(((1 + 1 + 3 / 6) / 3 + (1 / 6) / 2) / 2)
     heading, line = table([row]).splitlines()
-    assert heading.split() == ["P@1", "P@5", "recall@6", "mAP"]
+    assert heading.split() == ["P@1", "P@5", "recall@20", "mAP"]
     assert line.startswith("hash ") and "0.50 [0.00, 1.00]" in line
     assert heading.index("mAP") == line.index(f"{row.map}")
 
