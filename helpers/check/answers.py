@@ -105,10 +105,7 @@ def _stopped(function: Any, error: Exception) -> str:
 def number(answer: Any) -> float:
     """Return an answer as one number: an int, a float, a Fraction, a numpy number, or an array or tensor of one.
 
-    Raises
-    ------
-    NotYet
-        It is anything else, or NaN.
+    NotYet for anything else, and for NaN.
     """
     if answer is None or answer is ...:
         raise NotYet("write your answer in place of `...`.")
@@ -124,13 +121,7 @@ def number(answer: Any) -> float:
 
 
 def whole(answer: Any) -> int:
-    """Return an answer as a whole number.
-
-    Raises
-    ------
-    NotYet
-        It is anything else.
-    """
+    """Return an answer as a whole number; NotYet for anything else."""
     value = number(answer)
     if value != round(value):
         raise NotYet(f"a whole number is wanted, not {value:g}.")
@@ -143,13 +134,7 @@ def near(answer: Any, wanted: float, within: float = NEAR) -> bool:
 
 
 def choice(answer: Any, allowed: tuple[str, ...]) -> str:
-    """Return which of some words an answer is, whatever its case.
-
-    Raises
-    ------
-    NotYet
-        It is none of them.
-    """
+    """Return which of some words an answer is, whatever its case; NotYet for any other."""
     if answer is None or answer is ...:
         raise NotYet(f"write one of {', '.join(map(repr, allowed))} in place of `...`.")
     found = [word for word in allowed if isinstance(answer, str) and answer.strip().lower() == word.lower()]
@@ -159,13 +144,7 @@ def choice(answer: Any, allowed: tuple[str, ...]) -> str:
 
 
 def vector(answer: Any, dim: int) -> np.ndarray:
-    """Return an answer as a float64 array of shape (dim,).
-
-    Raises
-    ------
-    NotYet
-        It has another shape, or is no array of numbers.
-    """
+    """Return an answer as a float64 array of shape (dim,); NotYet for another shape, or for no array of numbers."""
     try:
         array = np.asarray(answer, dtype=np.float64)
     except (TypeError, ValueError, RuntimeError):

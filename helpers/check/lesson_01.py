@@ -48,10 +48,7 @@ def compares_by_distance(collection: Collection, dim: int) -> str:
     if collection.collection_name != "by_distance":
         raise NotYet(f"its name is {collection.collection_name!r}; 'by_distance' is wanted.")
     with _empty_memora() as client:
-        try:
-            client.collections.create(collection=collection)
-        except MemoraError as error:
-            raise NotYet(f"Memora does not take it: {error.message}.") from None
+        _create(client, collection)
         about = client.collections.describe(collection_name="by_distance")["data"]
     dims = [param["value"] for field in about["fields"] for param in field["params"] if param["key"] == "dim"]
     if dims != [str(dim)]:
@@ -83,10 +80,7 @@ def museum_schema(schema: Schema) -> str:
     if params is not None and params.max_length is not None and params.max_length < 20:
         raise NotYet(f"max_length is {params.max_length} bytes: 'Artemisia Gentileschi' does not fit into that.")
     with _empty_memora() as client:
-        try:
-            client.collections.create(collection=Collection("museum", schema=schema))
-        except MemoraError as error:
-            raise NotYet(f"Memora does not take it: {error.message}.") from None
+        _create(client, Collection("museum", schema=schema))
     return "one key, a vector of 384 numbers, and two fields to filter on."
 
 
@@ -107,6 +101,13 @@ def _one_vector(vectors: list[Field]) -> None:
     params = vectors[0].element_type_params
     if params is None or params.dim != 384:
         raise NotYet(f"the vector field has dim {params.dim if params else None}; the model gives 384 numbers.")
+
+
+def _create(client: Memora, collection: Collection) -> None:
+    try:
+        client.collections.create(collection=collection)
+    except MemoraError as error:
+        raise NotYet(f"Memora does not take it: {error.message}.") from None
 
 
 @contextmanager

@@ -15,19 +15,3 @@ from helpers.features.weights import (
     dinov2_to_look_at,
 )
 from helpers.features.words import Words, load_words
-
-__all__ = [
-    "ClipExtractor",
-    "DinoV2Extractor",
-    "EfficientNetExtractor",
-    "EfficientNetLite2Extractor",
-    "FeatureExtractor",
-    "FeatureMap",
-    "ModelUnavailableError",
-    "Words",
-    "clip_on_this_machine",
-    "dinov2_on_this_machine",
-    "dinov2_to_look_at",
-    "load_extractor",
-    "load_words",
-]

@@ -4,16 +4,3 @@ from helpers.images.errors import ImageError, MetadataError, shortened
 from helpers.images.folders import ImageFolder, load_categories, load_folder
 from helpers.images.opening import Source, called, open_image
 from helpers.settings import DATA
-
-__all__ = [
-    "DATA",
-    "ImageError",
-    "ImageFolder",
-    "MetadataError",
-    "Source",
-    "called",
-    "load_categories",
-    "load_folder",
-    "open_image",
-    "shortened",
-]

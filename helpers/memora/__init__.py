@@ -15,13 +15,3 @@ from helpers.memora.errors import (
     NotFoundError,
     UnavailableError,
 )
-
-__all__ = [
-    "AlreadyExistsError",
-    "AuthenticationError",
-    "InvalidRequestError",
-    "Memora",
-    "MemoraError",
-    "NotFoundError",
-    "UnavailableError",
-]

@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 Edit = Callable[[Image.Image], Image.Image]
 
@@ -20,11 +20,6 @@ def half(image: Image.Image) -> Image.Image:
     width, height = image.size
     left, top = width // 4, height // 4
     return image.crop((left, top, left + max(1, width // 2), top + max(1, height // 2)))
-
-
-def flip(image: Image.Image) -> Image.Image:
-    """Swap left and right."""
-    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
 def rotate(image: Image.Image) -> Image.Image:
@@ -65,7 +60,7 @@ def caption(image: Image.Image) -> Image.Image:
 EDITS: dict[str, Edit] = {
     "JPEG, quality 10": jpeg,
     "crop a tenth": crop,
-    "flip": flip,
+    "flip": ImageOps.mirror,
     "caption": caption,
     "rotate 15°": rotate,
     "color shift": color_shift,
