@@ -1,10 +1,11 @@
 """What the checks of all lessons share: an answer is looked at, and every mistake becomes a hint, never a traceback."""
 
 import functools
+import itertools
 import linecache
 import math
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec
 
 import numpy as np
@@ -82,6 +83,8 @@ def call(function: Any, *args: Any, inside: Any = None) -> Any:
         raise NotYet(f"a function is wanted here; this is {_a(function)}.")
     try:
         answer = function(*args)
+        if isinstance(answer, Iterator):  # a generator runs only now; it may have no end
+            answer = list(itertools.islice(answer, 1_000))
     except NotYet:
         raise
     except Exception as error:
@@ -109,11 +112,11 @@ def number(answer: Any) -> float:
     """
     if answer is None or answer is ...:
         raise NotYet("write your answer in place of `...`.")
-    if isinstance(answer, bool | str | bytes) or (np.ndim(answer) and np.size(answer) != 1):
-        raise NotYet(f"one number is wanted; this is {_a(answer)}.")
     try:
-        value = float(np.asarray(answer).reshape(()) if hasattr(answer, "shape") else answer)
-    except (TypeError, ValueError):
+        if isinstance(answer, bool | str | bytes):
+            raise TypeError
+        value = float(answer.item() if hasattr(answer, "item") else answer)  # arrays and tensors of one number have it
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise NotYet(f"one number is wanted; this is {_a(answer)}.") from None
     if math.isnan(value):
         raise NotYet("the answer is NaN, which is no number: is something divided by zero?")
@@ -123,7 +126,7 @@ def number(answer: Any) -> float:
 def whole(answer: Any) -> int:
     """Return an answer as a whole number; NotYet for anything else."""
     value = number(answer)
-    if value != round(value):
+    if not value.is_integer():
         raise NotYet(f"a whole number is wanted, not {value:g}.")
     return round(value)
 

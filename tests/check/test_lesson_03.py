@@ -64,10 +64,23 @@ def lazily(rows, size):
         rows = rows[size:]
 
 
+def stops_late(rows, size):
+    yield rows[:size]
+    yield rows[size:] / size
+
+
+def without_end(rows, size):
+    yield from split(rows, size)
+    while True:
+        yield []
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
         (lambda rows, size: None, "returns nothing"),
+        (stops_late, "stops in its line `yield rows[size:] / size` (TypeError"),
+        (without_end, "an empty batch"),
         (lambda rows, size: rows, "list of lists"),
         (lambda rows, size: [rows], "a batch has 10 rows"),
         (lambda rows, size: split(rows, size)[: len(rows) // size], "rows are lost"),
