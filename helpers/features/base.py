@@ -4,7 +4,6 @@ import contextlib
 import copy
 import functools
 import itertools
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -125,7 +124,9 @@ class NetworkExtractor:
         helpers.images.ImageError
             A picture can't be opened.
         """
-        if isinstance(images, str | bytes | os.PathLike):  # a text would be taken for a list of one-letter paths
+        # Of a single one the letters would be taken for paths, or the rows for grey pictures.
+        several = isinstance(images, np.ndarray) and not (images.ndim == 2 or images.shape[2:] in ((3,), (4,)))
+        if isinstance(images, Source) and not several:
             raise TypeError("embed takes several pictures: put a single one into a list, embed([picture])")
         # If a PIL image is given twice, two threads must not load it at once.
         opened = (open_image(image) if isinstance(image, Image.Image) else image for image in images)

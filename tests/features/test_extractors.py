@@ -368,10 +368,20 @@ def test_a_bad_picture_among_good_ones_is_named(extractor, tmp_path):
     assert len(extractor.embed(FILES[:2])) == 2  # and it goes on working
 
 
-@pytest.mark.parametrize("one", [str(FILES[0]), FILES[0], FILES[0].read_bytes()], ids=["text", "path", "bytes"])
+@pytest.mark.parametrize(
+    "one",
+    [str(FILES[0]), FILES[0], FILES[0].read_bytes(), Image.open(FILES[0]), np.asarray(Image.open(FILES[0]))],
+    ids=["text", "path", "bytes", "picture", "array"],
+)
 def test_a_single_picture_instead_of_a_list_is_told_how_to_pass_it(extractor, one):
     with pytest.raises(TypeError, match=r"embed\(\[picture\]\)"):
         extractor.embed(one)
+
+
+def test_an_array_of_pictures_is_taken_as_a_list_of_them_is(extractor):
+    pictures = np.stack([np.asarray(Image.open(path).resize((64, 64))) for path in FILES[:2]])
+    assert np.array_equal(extractor.embed(pictures), extractor.embed(list(pictures)))
+    assert len(extractor.embed(pictures[..., 0])) == 2  # grey ones
 
 
 def test_pictures_of_one_kind_are_nearer_to_each_other_than_to_others(extractor):
