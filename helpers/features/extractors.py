@@ -24,6 +24,8 @@ from helpers.features.weights import (
 from helpers.images import Source, open_image
 from helpers.settings import setting
 
+POOLINGS = ("cls", "mean")
+
 
 class EfficientNetExtractor(NetworkExtractor):
     """EfficientNet-Lite0, trained on ImageNet; its weights come in a pip package, so nothing is downloaded.
@@ -151,6 +153,11 @@ class DinoV2Extractor(VisionTransformer):
         What to call its vectors.
     precision, backend : str
         As for `load_extractor`.
+
+    Raises
+    ------
+    ValueError
+        There is no such pooling.
     """
 
     def __init__(
@@ -161,6 +168,7 @@ class DinoV2Extractor(VisionTransformer):
         precision: str = "float32",
         backend: str = "torch",
     ) -> None:
+        _one_of("pooling", pooling, POOLINGS)
         transformers = import_transformers()
         self._take(transformers.AutoImageProcessor.from_pretrained(source, local_files_only=True))
         self.pooling = pooling
@@ -175,6 +183,11 @@ class DinoV2Extractor(VisionTransformer):
 
     def _patches(self, pixels: Any) -> Any:
         return self.model(pixel_values=pixels).last_hidden_state[0, 1:]
+
+
+def _one_of(what: str, given: str, allowed: tuple[str, ...]) -> None:
+    if given not in allowed:
+        raise ValueError(f"{what} is {given!r}; allowed: {', '.join(map(repr, allowed))}")
 
 
 @functools.lru_cache(maxsize=4)
@@ -223,13 +236,9 @@ def load_extractor(
         EfficientNet-Lite2 was asked for and is not installed, or DINOv2 or CLIP is not on this machine and the hub
         can't be reached.
     """
-    for what, given, allowed in (
-        ("pooling", pooling, ("cls", "mean")),
-        ("precision", precision, ("float32", "auto")),
-        ("backend", backend, ("torch", "openvino")),
-    ):
-        if given not in allowed:
-            raise ValueError(f"{what} is {given!r}; allowed: {', '.join(map(repr, allowed))}")
+    _one_of("pooling", pooling, POOLINGS)
+    _one_of("precision", precision, ("float32", "auto"))
+    _one_of("backend", backend, ("torch", "openvino"))
     if name:
         why = "as asked for"
     elif name := setting("MEMORA_EXTRACTOR"):

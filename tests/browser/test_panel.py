@@ -846,11 +846,14 @@ def test_nothing_keeps_people_out_and_nothing_scrolls_sideways(page, width, them
 TWO = """
 import time
 from pathlib import Path
+import httpx
+from helpers.images import web
 from helpers.connect import local_client
 from helpers.explore.panel import Newest, SearchPanel, in_a_thread
 from helpers.explore.session import SearchSession
 from helpers.features import load_extractor
 
+web.MAX_SECONDS, web.TIMEOUT = 600.0, httpx.Timeout(600.0)  # the page is looked at meanwhile
 newest = Newest()
 def start(job):
     def work():
