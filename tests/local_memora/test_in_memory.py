@@ -31,7 +31,7 @@ class Store:
     """One folder, opened twice: as programs open it, and by an engine that lets LanceDB search everything."""
 
     def __init__(self, home: Path) -> None:
-        self.engine, self.lance = LanceEngine(home), LanceEngine(home)
+        self.home, self.engine, self.lance = home, LanceEngine(home), LanceEngine(home)
         self.lance._memory.search = lambda *_: None  # type: ignore[method-assign]
         self.ids = 0
 
@@ -155,11 +155,11 @@ def test_large_tables_are_left_to_lancedb_and_no_more_is_kept_than_said(
     hits = [store.engine.search(collection, request) for collection in many]
     size = store.engine._memory._kept[many[0].id].size
     monkeypatch.setattr(memory, "TOGETHER", 2 * size)
-    again = LanceEngine(store.engine._home)
+    again = LanceEngine(store.home)
     assert [again.search(collection, request) for collection in many] == hits
     assert list(again._memory._kept) == [many[1].id, many[2].id]
     monkeypatch.setattr(memory, "MOST", size - 1)
-    again = LanceEngine(store.engine._home)
+    again = LanceEngine(store.home)
     assert again._memory.search(again._table(many[0]), many[0], request) is None
     assert [row["id"] for _, row in again.search(many[0], request)[0]] == [row["id"] for _, row in hits[0][0]]
 
