@@ -513,6 +513,8 @@ def test_both_poolings_of_dinov2_equal_the_transformers_calls_written_out(tiny):
 def test_vectors_of_the_two_poolings_have_different_names(tiny):
     assert (DinoV2Extractor(tiny).name, DinoV2Extractor(tiny, "mean").name) == ("dinov2-small", "dinov2-small-mean")
     assert load_extractor(str(tiny), "mean").name == "tiny-dinov2-mean"
+    with pytest.raises(ValueError, match="pooling is 'max'; allowed: 'cls', 'mean'"):
+        DinoV2Extractor(tiny, "max")
 
 
 @pytest.mark.parametrize("batch_size", [1, 5])
